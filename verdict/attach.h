@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define ATTACH_MAGIC	  0x31484354544147ull /* "GATTCH1" as bytes */
+#define ATTACH_MAGIC	  0x3148435454414743ull /* "CGATTCH1" as bytes */
 #define ATTACH_VERSION	  1u
 #define ATTACH_GROUP_SIZE 32u
 #define ATTACH_RINGS_MAX  16u
