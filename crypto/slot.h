@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum key_slot_state {
-	KEY_SLOT_FREE = 0,    /* no such node */
+	KEY_SLOT_FREE = 0, /* no such node */
 	KEY_SLOT_LIVE = 1,
 	KEY_SLOT_REVOKED = 2, /* node known and thrown out; keys wiped */
 };
@@ -30,8 +30,8 @@ struct key_slot {
 	uint32_t not_after_s; /* inclusive; UINT32_MAX: no end */
 	uint32_t use_index;   /* stable (node, epoch) index of use counters */
 	uint16_t policy;
-	uint16_t shard;	      /* hand-off shard of (realm, node): dataplane/table.h */
-	uint8_t origin_bits;  /* prefix length 0..128 of origin_prefix; ORIGIN_NONE: no prefix at all */
+	uint16_t shard;      /* hand-off shard of (realm, node): dataplane/table.h */
+	uint8_t origin_bits; /* prefix length 0..128 of origin_prefix; ORIGIN_NONE: no prefix at all */
 	uint8_t reserved;
 	uint16_t origin_more; /* index of a list of further prefixes; 0: none */
 	uint8_t origin_prefix[16];

@@ -13,8 +13,8 @@
 
 #include "replay/window.h"
 
-#define REPLAY_SHARDS		     1024u /* owner of a shard: dataplane/table.h */
-#define REPLAY_CACHE_WAYS	     4u
+#define REPLAY_SHARDS                1024u /* owner of a shard: dataplane/table.h */
+#define REPLAY_CACHE_WAYS            4u
 #define REPLAY_CACHE_ENTRIES_MIN     (REPLAY_SHARDS * REPLAY_CACHE_WAYS)
 #define REPLAY_CACHE_ENTRIES_DEFAULT (64u * 1024)
 
@@ -35,7 +35,7 @@ static_assert(sizeof(struct replay_cache_entry) == 64, "docs/shared-memory.md");
 enum replay_cache_result {
 	REPLAY_CACHE_MISS = 0,
 	REPLAY_CACHE_DUPLICATE = 1, /* same tag, source and port, young enough */
-	REPLAY_CACHE_OTHER = 2,	    /* same serial and tag, from elsewhere or too old */
+	REPLAY_CACHE_OTHER = 2,     /* same serial and tag, from elsewhere or too old */
 	REPLAY_CACHE_COLLISION = 3, /* same serial, another tag: two issuers share a key */
 };
 
@@ -55,5 +55,5 @@ void replay_cache_insert(struct replay_store *store, uint16_t shard,
 
 /* Forgets what was inserted and not yet published (a dataplane that died in between). Owner of all
  * shards, i.e. before the first worker runs. */
-void replay_cache_forget(struct replay_store *store, uint16_t shard, uint32_t realm, uint32_t node,
-	uint64_t serial);
+void replay_cache_forget(
+	struct replay_store *store, uint16_t shard, uint32_t realm, uint32_t node, uint64_t serial);

@@ -24,27 +24,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REPLAY_WINDOW_BITS_MIN	   64u
-#define REPLAY_WINDOW_BITS_MAX	   (1u << 20)
+#define REPLAY_WINDOW_BITS_MIN     64u
+#define REPLAY_WINDOW_BITS_MAX     (1u << 20)
 #define REPLAY_WINDOW_BITS_DEFAULT 65536u
-#define REPLAY_INLINE_WORDS	   4u
+#define REPLAY_INLINE_WORDS        4u
 /* Ring index = (word + REPLAY_RING_SKEW * node) mod words: without the skew a power-of-two stride
  * puts every node's current word into the same cache sets. */
-#define REPLAY_RING_SKEW	   37u
+#define REPLAY_RING_SKEW 37u
 
 #define REPLAY_STORE_MAGIC   0x31524c5045524743ull /* "CGREPLR1" as bytes */
 #define REPLAY_STORE_VERSION 1u
 
 /* One line; the owner writes, everybody may peek. */
 struct replay_node {
-	uint64_t top;			     /* highest serial accepted, 0: none */
+	uint64_t top;                        /* highest serial accepted, 0: none */
 	uint64_t words[REPLAY_INLINE_WORDS]; /* word k of the bitmap in words[k & 3] */
-	uint64_t last_seen_us;		     /* gateway's real-time clock at the last acceptance */
-	uint64_t bucket;		     /* rate bucket */
-	uint32_t uses;			     /* accepted under `epoch` */
+	uint64_t last_seen_us;               /* gateway's real-time clock at the last acceptance */
+	uint64_t bucket;                     /* rate bucket */
+	uint32_t uses;                       /* accepted under `epoch` */
 	uint16_t epoch;
 	uint8_t bits_log2; /* W; 0: no window for this slot */
-	uint8_t flags;	   /* REPLAY_NODE_* */
+	uint8_t flags;     /* REPLAY_NODE_* */
 };
 static_assert(sizeof(struct replay_node) == 64, "docs/shared-memory.md");
 static_assert(offsetof(struct replay_node, bucket) == 48, "docs/shared-memory.md");
@@ -71,7 +71,7 @@ struct replay_store_header {
 	uint64_t ring_words;
 	uint64_t cache_offset; /* replay/retransmit.h */
 	uint64_t cache_size;
-	uint8_t hash_key[16];  /* keyed hash of the retransmission cache */
+	uint8_t hash_key[16]; /* keyed hash of the retransmission cache */
 };
 
 /* A process's view of the mapping. */
@@ -118,8 +118,8 @@ int replay_window_assign(struct replay_store *store, uint32_t slot, uint32_t rea
 
 /* Is the slot's window the one of (realm, node), and intact? Owner, once per proved credential
  * that touches the ring, or at start. */
-bool replay_window_is_clean(const struct replay_store *store, uint32_t slot, uint32_t realm,
-	uint32_t node);
+bool replay_window_is_clean(
+	const struct replay_store *store, uint32_t slot, uint32_t realm, uint32_t node);
 
 enum replay_result {
 	REPLAY_NEW = 0,
@@ -137,8 +137,8 @@ replay_window_prefetch(const struct replay_store *store, uint32_t slot)
  * Looks without writing. Final for the owner, a hint for everybody else. `slot` MUST be below
  * slot_count; serial at least 1. A slot without a window answers REPLAY_STALE.
  */
-enum replay_result replay_window_peek(const struct replay_store *store, uint32_t slot,
-	uint64_t serial);
+enum replay_result replay_window_peek(
+	const struct replay_store *store, uint32_t slot, uint64_t serial);
 
 /*
  * Marks the serial and keeps last_seen_us, uses and epoch of the node. Returns what peek would have
@@ -146,4 +146,5 @@ enum replay_result replay_window_peek(const struct replay_store *store, uint32_t
  * only.
  */
 __attribute__((warn_unused_result)) enum replay_result replay_window_commit(
-	struct replay_store *store, uint32_t slot, uint64_t serial, uint16_t epoch, uint64_t now_us);
+	struct replay_store *store, uint32_t slot, uint64_t serial, uint16_t epoch,
+	uint64_t now_us);

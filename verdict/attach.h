@@ -12,8 +12,8 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define ATTACH_MAGIC	  0x3148435454414743ull /* "CGATTCH1" as bytes */
-#define ATTACH_VERSION	  1u
+#define ATTACH_MAGIC      0x3148435454414743ull /* "CGATTCH1" as bytes */
+#define ATTACH_VERSION    1u
 #define ATTACH_GROUP_SIZE 32u
 #define ATTACH_RINGS_MAX  16u
 
@@ -25,8 +25,8 @@ enum attach_what {
 struct attach_request {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t what;			 /* enum attach_what */
-	char group[ATTACH_GROUP_SIZE];	 /* NUL-terminated name */
+	uint32_t what;                 /* enum attach_what */
+	char group[ATTACH_GROUP_SIZE]; /* NUL-terminated name */
 };
 static_assert(sizeof(struct attach_request) == 48, "docs/shared-memory.md");
 
@@ -37,6 +37,6 @@ struct attach_reply {
 	uint32_t ring_count;
 	uint32_t reserved;
 	uint64_t ring_size[ATTACH_RINGS_MAX]; /* bytes to map, per ring */
-	char text[104];			      /* why not, for a person; NUL-terminated */
+	char text[104];                       /* why not, for a person; NUL-terminated */
 };
 static_assert(sizeof(struct attach_reply) == 256, "docs/shared-memory.md");

@@ -28,15 +28,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VERDICT_RING_MAGIC    0x31474e4952564743ull /* "CGVRING1" as bytes */
-#define VERDICT_RING_VERSION  1u
-#define VERDICT_SLOT_SIZE     64u
-#define VERDICT_SLOTS_OFFSET  4096u
+#define VERDICT_RING_MAGIC   0x31474e4952564743ull /* "CGVRING1" as bytes */
+#define VERDICT_RING_VERSION 1u
+#define VERDICT_SLOT_SIZE    64u
+#define VERDICT_SLOTS_OFFSET 4096u
 /* A burst of largest credentials must fit twice: 64 * (1 + 18). */
-#define VERDICT_RING_SLOTS_MIN	   4096u
-#define VERDICT_RING_SLOTS_MAX	   (1u << 22)
-#define VERDICT_RING_SLOTS_DEFAULT 65536u
-#define VERDICT_PAYLOAD_SIZE_MAX   1136u
+#define VERDICT_RING_SLOTS_MIN      4096u
+#define VERDICT_RING_SLOTS_MAX      (1u << 22)
+#define VERDICT_RING_SLOTS_DEFAULT  65536u
+#define VERDICT_PAYLOAD_SIZE_MAX    1136u
 #define VERDICT_PAYLOAD_SLOTS(size) (((size) + VERDICT_SLOT_SIZE - 1) / VERDICT_SLOT_SIZE)
 
 enum verdict_ring_kind {
@@ -46,9 +46,9 @@ enum verdict_ring_kind {
 
 /* Host byte order; source in network order. */
 struct verdict_record {
-	uint32_t stamp;	   /* low 32 bits of position + 1, stored last */
+	uint32_t stamp; /* low 32 bits of position + 1, stored last */
 	uint32_t audience;
-	uint64_t time_us;  /* gateway's real-time clock */
+	uint64_t time_us; /* gateway's real-time clock */
 	uint64_t serial;
 	uint8_t source[16]; /* packet's source address, IPv4 as ::ffff:a.b.c.d */
 	uint32_t realm;
@@ -72,8 +72,8 @@ struct verdict_ring {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t capacity; /* slots, a power of two */
-	uint64_t size;	   /* of the mapping */
-	uint32_t kind;	   /* enum verdict_ring_kind */
+	uint64_t size;     /* of the mapping */
+	uint32_t kind;     /* enum verdict_ring_kind */
 	uint16_t group;
 	uint16_t worker;
 	uint8_t reserved_space[32];
@@ -113,7 +113,7 @@ struct verdict_writer {
 	struct verdict_ring *ring;
 	struct verdict_record *slots;
 	uint64_t position; /* next slot to write */
-	uint64_t end;	   /* reserved until here */
+	uint64_t end;      /* reserved until here */
 	uint64_t mask;
 };
 
@@ -159,5 +159,5 @@ int verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring
  * was one, 0 if there is none yet. A lapped reader goes on at the current head and counts what it
  * lost. Never trusts what it reads: a copy with an impossible size is counted as lost.
  */
-int verdict_reader_next(struct verdict_reader *reader, struct verdict_record *record,
-	uint8_t *payload);
+int verdict_reader_next(
+	struct verdict_reader *reader, struct verdict_record *record, uint8_t *payload);

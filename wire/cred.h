@@ -13,42 +13,42 @@
 
 #include "wire/bytes.h"
 
-#define CRED_MAGIC	      "CGC1"
-#define CRED_MAGIC_BE32	      0x43474331u
+#define CRED_MAGIC            "CGC1"
+#define CRED_MAGIC_BE32       0x43474331u
 #define CRED_HEADER_SIZE      80u
-#define CRED_TAG_SIZE	      16u
+#define CRED_TAG_SIZE         16u
 #define CRED_PAYLOAD_SIZE_MAX 1136u
-#define CRED_SIZE_MIN	      (CRED_HEADER_SIZE + CRED_TAG_SIZE)
-#define CRED_SIZE_MAX	      (CRED_SIZE_MIN + CRED_PAYLOAD_SIZE_MAX)
+#define CRED_SIZE_MIN         (CRED_HEADER_SIZE + CRED_TAG_SIZE)
+#define CRED_SIZE_MAX         (CRED_SIZE_MIN + CRED_PAYLOAD_SIZE_MAX)
 
 /* An IPv6 packet of the minimum MTU carries the largest credential (RFC 8200 section 5). */
 static_assert(CRED_SIZE_MAX + 8 + 40 == 1280, "docs/wire-format.md, layout");
 
-#define CRED_AT_MAGIC	  0
-#define CRED_AT_SUITE	  4
-#define CRED_AT_KIND	  5
-#define CRED_AT_LENGTH	  6
-#define CRED_AT_REALM	  8
-#define CRED_AT_NODE	  12
-#define CRED_AT_EPOCH	  16
-#define CRED_AT_FLAGS	  18
-#define CRED_AT_TTL	  20
-#define CRED_AT_SERIAL	  24
-#define CRED_AT_ISSUED	  32
-#define CRED_AT_ORIGIN	  40
+#define CRED_AT_MAGIC     0
+#define CRED_AT_SUITE     4
+#define CRED_AT_KIND      5
+#define CRED_AT_LENGTH    6
+#define CRED_AT_REALM     8
+#define CRED_AT_NODE      12
+#define CRED_AT_EPOCH     16
+#define CRED_AT_FLAGS     18
+#define CRED_AT_TTL       20
+#define CRED_AT_SERIAL    24
+#define CRED_AT_ISSUED    32
+#define CRED_AT_ORIGIN    40
 #define CRED_AT_AUDIENCE  56
-#define CRED_AT_SALT	  60
-#define CRED_AT_UID	  64
-#define CRED_AT_GID	  68
+#define CRED_AT_SALT      60
+#define CRED_AT_UID       64
+#define CRED_AT_GID       68
 #define CRED_AT_AUTH_UID  72
 #define CRED_AT_AUTH_GID  76
-#define CRED_AT_PAYLOAD	  80
+#define CRED_AT_PAYLOAD   80
 #define CRED_SEALED_FIRST 64 /* sealed suites: first byte of ciphertext */
 
 /* Serials run from 1 to this, inclusive: 2^64 - 2^32 - 1. */
-#define CRED_SERIAL_MAX	     (UINT64_MAX - UINT32_MAX - 1)
+#define CRED_SERIAL_MAX      (UINT64_MAX - UINT32_MAX - 1)
 #define CRED_ISSUED_US_LIMIT ((uint64_t)1 << 63)
-#define CRED_ID_ANYONE	     UINT32_MAX
+#define CRED_ID_ANYONE       UINT32_MAX
 
 enum cred_suite {
 	CRED_SUITE_CMAC128 = 1,
@@ -85,7 +85,7 @@ enum cred_kind {
 	CRED_KIND_REPLY = 128, /* added to the kind it answers */
 };
 
-#define CRED_FLAG_REPLY	 0x0001u /* the sender wants a reply */
+#define CRED_FLAG_REPLY  0x0001u /* the sender wants a reply */
 #define CRED_FLAGS_KNOWN CRED_FLAG_REPLY
 
 /* What a parser says of bytes; stages turn it into the verdict of the same name. */
@@ -107,8 +107,8 @@ struct wire_cred {
 	uint32_t node;
 	uint32_t ttl_s;
 	uint32_t audience;
-	uint16_t size;	     /* bytes of the whole credential */
-	uint16_t span_size;  /* bytes under the tag, from msg; the tag follows them */
+	uint16_t size;      /* bytes of the whole credential */
+	uint16_t span_size; /* bytes under the tag, from msg; the tag follows them */
 	uint16_t epoch;
 	uint16_t flags;
 	uint8_t suite;

@@ -24,9 +24,9 @@ struct wire_key_id {
 
 /* What is under the tag, and what is sealed; offsets from wire_cred.msg. */
 struct wire_span {
-	uint16_t first;	       /* first byte under the tag */
-	uint16_t size;	       /* bytes under the tag */
-	uint16_t tag;	       /* where the tag is */
+	uint16_t first;        /* first byte under the tag */
+	uint16_t size;         /* bytes under the tag */
+	uint16_t tag;          /* where the tag is */
 	uint16_t sealed_first; /* first sealed byte */
 	uint16_t sealed_size;  /* 0: nothing is sealed */
 };
@@ -46,7 +46,8 @@ struct wire_format {
 	enum wire_result (*parse)(const uint8_t *msg, size_t size, struct wire_cred *cred);
 	void (*span)(const struct wire_cred *cred, struct wire_span *span);
 	/* Fills at most `max` ids, most likely first; returns how many. */
-	unsigned (*key_candidates)(const struct wire_cred *cred, struct wire_key_id *ids, unsigned max);
+	unsigned (*key_candidates)(
+		const struct wire_cred *cred, struct wire_key_id *ids, unsigned max);
 	void (*replay_identity)(const struct wire_cred *cred, struct wire_replay_id *id);
 };
 

@@ -10,10 +10,10 @@
 
 #define REPLY_AT_REQUEST_TAG 40
 #define REPLY_AT_VERDICT     64
-#define REPLY_AT_FIRST	     65
-#define REPLY_AT_HINT	     66
-#define REPLY_AT_RETRY	     68
-#define REPLY_AT_FLOOR	     72
+#define REPLY_AT_FIRST       65
+#define REPLY_AT_HINT        66
+#define REPLY_AT_RETRY       68
+#define REPLY_AT_FLOOR       72
 
 enum reply_hint {
 	REPLY_HINT_NONE = 0,
@@ -24,8 +24,8 @@ enum reply_hint {
 
 struct reply_fields {
 	uint8_t verdict; /* verdict/verdict.h */
-	uint8_t first;	 /* first verdict when DUPLICATE, else the same as verdict */
-	uint8_t hint;	 /* enum reply_hint */
+	uint8_t first;   /* first verdict when DUPLICATE, else the same as verdict */
+	uint8_t hint;    /* enum reply_hint */
 	uint32_t retry_ms;
 	uint64_t floor;
 	uint64_t serial; /* worker (8 bits) and a 56-bit count */

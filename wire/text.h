@@ -11,7 +11,7 @@
 #define TEXT_PREFIX "CGC1:"
 /* Unpadded base64 of n bytes. */
 #define TEXT_BASE64_SIZE(n) (((n)*4 + 2) / 3)
-#define TEXT_SIZE_MAX	    (5 + TEXT_BASE64_SIZE(CRED_SIZE_MAX) + 1)
+#define TEXT_SIZE_MAX       (5 + TEXT_BASE64_SIZE(CRED_SIZE_MAX) + 1)
 
 /*
  * Encodes `size` bytes at `msg` into `text` (NUL-terminated; room for TEXT_SIZE_MAX + 1). Returns
@@ -35,7 +35,7 @@ struct node_key {
 	uint8_t key[32]; /* K_node */
 };
 
-#define NODE_KEY_BYTES	   44
+#define NODE_KEY_BYTES     44
 #define NODE_KEY_TEXT_SIZE (5 + TEXT_BASE64_SIZE(NODE_KEY_BYTES) + 1 + 1) /* with the newline */
 
 /*
