@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Thin verbs over meson and the scripts; `make help` lists them.
+BUILD  ?= build
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo run test smoke perf lint format install clean
+
+help:
+	@echo "credgate: validates signed UDP credentials at line rate"
+	@echo
+	@echo "  make setup     install what is missing (Debian packages) and configure $(BUILD)/"
+	@echo "  make build     compile"
+	@echo "  make demo      set up, then validate real packets in private network namespaces"
+	@echo "  make run       set up, then leave a gateway running, with commands to try by hand"
+	@echo "  make test      set up, then everything: lint, unit, fuzz, smoke, sanitizers"
+	@echo "  make smoke     only the tests that run the real programs"
+	@echo "  make perf      benchmarks, each beside its peer in the same run"
+	@echo "  make lint      format, include arrows, forbidden tokens, licence lines"
+	@echo "  make format    clang-format everything in place"
+	@echo "  make install   install below $(PREFIX) (PREFIX=..., DESTDIR=...)"
+	@echo "  make clean     remove build folders"
+
+setup:
+	@dpdk-config/install.sh
+	@test -f $(BUILD)/build.ninja || meson setup --prefix $(PREFIX) $(BUILD)
+
+build: setup
+	@ninja -C $(BUILD)
+
+demo: build
+	@tests/smoke/demo.py --build $(BUILD)
+
+run: build
+	@tests/smoke/demo.py --build $(BUILD) --stay
+
+test:
+	@tests/run.py
+
+smoke: build
+	@tests/run.py --only smoke
+
+perf: build
+	@perf/run.sh $(BUILD)
+
+lint: setup
+	@tests/lint/run.sh
+
+format:
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format-14 -i
+
+install: build
+	@meson install -C $(BUILD)
+
+clean:
+	@rm -rf build build-clang build-sanitize
