@@ -104,10 +104,18 @@ struct table_group {
 	uint32_t reserved;
 };
 
+/* Open addressing: from table_realm_start on, the next entry after each taken one, round the end. */
 struct table_realm_hash_entry {
 	uint32_t id;    /* 0: free */
 	uint32_t index; /* into realms */
 };
+
+static inline uint32_t
+table_realm_start(uint32_t id)
+{
+	return id * 0x9e3779b1u >> 25; /* 7 bits: TABLE_REALM_HASH entries */
+}
+static_assert(TABLE_REALM_HASH == 1u << (32 - 25), "table_realm_start");
 
 /* Policy of one half: small, read-mostly. */
 struct table_policy {
