@@ -20,7 +20,7 @@
 
 struct replay_cache_entry {
 	uint64_t serial;
-	uint64_t accepted_us; /* monotonic clock, 0: free */
+	uint64_t accepted_us; /* monotonic clock, 0: free; zeroed first, stored last */
 	uint8_t tag[16];
 	uint8_t source[16]; /* packet's source address, IPv4 as ::ffff:a.b.c.d */
 	uint32_t realm;
@@ -40,16 +40,17 @@ enum replay_cache_result {
 };
 
 /*
- * Looks for a credential whose serial is marked. `shard` is that of (realm, node). Fields used of
- * `want`: serial, realm, node, epoch, tag, source, port. DUPLICATE only up to dup_us after it was
- * accepted; *verdict then gets the first verdict. Owner of the shard only. The tag is compared in
- * constant time; it was proved before, so the result may branch.
+ * Looks for a credential whose serial is marked. `shard` is that of (realm, node), below
+ * REPLAY_SHARDS. Fields used of `want`: serial, realm, node, epoch, tag, source, port. DUPLICATE
+ * only up to dup_us after it was accepted; *verdict then gets the first verdict and is left alone
+ * otherwise. Owner of the shard only. The tag is compared in constant time; it was proved before,
+ * so the result may branch.
  */
 enum replay_cache_result replay_cache_find(const struct replay_store *store, uint16_t shard,
 	const struct replay_cache_entry *want, uint64_t now_mono_us, uint64_t dup_us,
 	uint8_t *verdict);
 
-/* Remembers an accepted credential; accepted_us of `entry` is set to now. Owner only. */
+/* Remembers an accepted credential; the accepted_us kept is now. Owner only, after commit. */
 void replay_cache_insert(struct replay_store *store, uint16_t shard,
 	const struct replay_cache_entry *entry, uint64_t now_mono_us);
 

@@ -7,16 +7,20 @@
  * RFC 6479, without its spare word).
  *
  * The windows live in one mapping handed in from outside, which outlives the process that writes
- * it. Layout, in order, each part page-aligned: struct replay_store_header; nodes lines (struct
+ * it. Layout, in order, each part page-aligned: struct replay_store_header; nodes' lines (struct
  * replay_node, one per slot); window headers (struct replay_window_header, one per slot, colder);
- * rings (64-bit words, W/64 per node). It does not depend on the number of workers.
+ * rings (64-bit words, W/64 per node); the retransmission cache. It does not depend on the number
+ * of workers.
  *
- * Who writes: control formats the mapping before any dataplane runs. After that each node's line,
- * window header and ring have exactly one writer, the worker that owns the node. Store order on
- * commit, chosen so that a kill between any two stores refuses too much, never too little: words
- * leaving the line are copied to the ring, top is stored, inline and skipped words are cleared, the
- * bit is set; within the current word the bit is set first and top after, and a test looks at the
- * bit even when serial > top.
+ * Who writes: control formats the mapping before any dataplane runs, and names a slot's window
+ * before it publishes the slot's key. After that each node's line and ring have exactly one writer,
+ * the worker that owns the node. Store order on commit, chosen so that a kill between any two
+ * stores refuses too much, never too little: words leaving the line are copied to the ring, top is
+ * stored, inline and skipped words are cleared, the bit is set; within the current word the bit is
+ * set first and top after, and a test looks at the bit even when serial > top. A jump of
+ * REPLAY_INLINE_WORDS words or more sends the newest word out, over the ring's oldest one, which
+ * the window still needs: it first raises top to the end of that newest word, so that the oldest
+ * is out of the window before it is overwritten.
  */
 
 #include <assert.h>
@@ -28,7 +32,7 @@
 #define REPLAY_WINDOW_BITS_MAX     (1u << 20)
 #define REPLAY_WINDOW_BITS_DEFAULT 65536u
 #define REPLAY_INLINE_WORDS        4u
-/* Ring index = (word + REPLAY_RING_SKEW * node) mod words: without the skew a power-of-two stride
+/* Ring index = (word + REPLAY_RING_SKEW * slot) mod words: without the skew a power-of-two stride
  * puts every node's current word into the same cache sets. */
 #define REPLAY_RING_SKEW 37u
 
@@ -74,13 +78,16 @@ struct replay_store_header {
 	uint8_t hash_key[16]; /* keyed hash of the retransmission cache */
 };
 
-/* A process's view of the mapping. */
+/* A process's view of the mapping: bounds were checked at open and are not read from it again. */
 struct replay_store {
 	struct replay_store_header *header;
 	struct replay_node *nodes;
 	struct replay_window_header *headers;
 	uint64_t *ring;
+	struct replay_cache_entry *cache; /* replay/retransmit.h */
+	uint64_t ring_words;
 	uint32_t slot_count;
+	uint32_t cache_sets; /* per shard, a power of two */
 };
 
 /* A run of slots with the same window: a realm, or one node of it with an override. */
@@ -93,20 +100,25 @@ struct replay_layout_range {
 /*
  * Bytes the mapping needs for `slot_count` slots, the given ranges (later ranges override earlier
  * ones where they overlap; slots in none have no window) and a retransmission cache of
- * `cache_entries`. 0 if a window size is not allowed or the sum overflows.
+ * `cache_entries`, rounded up to a power of two of at least REPLAY_CACHE_ENTRIES_MIN. 0 if a window
+ * size is not allowed, a range ends behind slot_count, or the sum overflows.
  */
 uint64_t replay_store_size(uint32_t slot_count, const struct replay_layout_range *ranges,
 	size_t range_count, uint32_t cache_entries);
 
 /*
- * Formats a zeroed mapping of that size; every page is written, so that memory that is not there
- * shows now. Returns 0 or -EINVAL. Control, before any dataplane runs.
+ * Formats a zeroed, 64-byte aligned mapping of that size; every page is written, so that memory
+ * that is not there shows now. Returns 0 or -EINVAL. Control, before any dataplane runs.
  */
 int replay_store_format(void *mapping, uint64_t size, uint32_t slot_count,
 	const struct replay_layout_range *ranges, size_t range_count, uint32_t cache_entries,
 	const uint8_t hash_key[16]);
 
-/* Checks and opens a formatted mapping of `size` bytes. Returns 0 or -EBADMSG. */
+/*
+ * Checks and opens a formatted mapping of `size` bytes: every offset and every window's place in
+ * the ring, so that nothing later can point outside it. Reads all window headers. Returns 0 or
+ * -EBADMSG.
+ */
 int replay_store_open(struct replay_store *store, void *mapping, uint64_t size);
 
 /*
@@ -134,10 +146,19 @@ replay_window_prefetch(const struct replay_store *store, uint32_t slot)
 }
 
 /*
- * Looks without writing. Final for the owner, a hint for everybody else. `slot` MUST be below
- * slot_count; serial at least 1. A slot without a window answers REPLAY_STALE.
+ * Looks without writing. Final for the owner, a hint for everybody else: while the owner moves the
+ * window a fresh serial may look marked. `slot` MUST be below slot_count; serial at least 1. A slot
+ * without a window answers REPLAY_STALE.
  */
-enum replay_result replay_window_peek(
+static inline enum replay_result replay_window_peek(
+	const struct replay_store *store, uint32_t slot, uint64_t serial);
+
+/*
+ * The same from the node's line alone, for what is not proved yet: a forger who picks serials from
+ * the ring shall not make us load two more lines each. Stale and recently marked serials are told,
+ * serials older than the line but inside the window count as REPLAY_NEW.
+ */
+static inline enum replay_result replay_window_peek_line(
 	const struct replay_store *store, uint32_t slot, uint64_t serial);
 
 /*
@@ -145,6 +166,8 @@ enum replay_result replay_window_peek(
  * said before; only REPLAY_NEW changed anything. Owner only; MUST be called for proved credentials
  * only.
  */
-__attribute__((warn_unused_result)) enum replay_result replay_window_commit(
+__attribute__((warn_unused_result)) static inline enum replay_result replay_window_commit(
 	struct replay_store *store, uint32_t slot, uint64_t serial, uint16_t epoch,
 	uint64_t now_us);
+
+#include "replay/window_inline.h"

@@ -5,18 +5,25 @@
  * Verdict ring: one writer (a worker), any number of readers with a read-only mapping.
  *
  * Positions count slots of 64 bytes and never wrap (64 bits); slot = position & (capacity - 1).
- * A record takes one slot, its payload the ceil(size / 64) slots after it.
+ * A record takes one slot, its payload the ceil(size / 64) slots after it. A payload that begins
+ * before the end of the ring goes on behind it, in the tail, in one piece; its positions are counted
+ * all the same, the first slots of the ring stay unused then. (Tail bytes of lap n are overwritten
+ * by a record of lap n + 1 that ends in lap n + 2, so the reader's one test covers them.)
  *
- * Writer, once per burst: stores reserved = end of what this burst may need, release fence; writes
- * records, each with its stamp last; (the windows are marked, record by record); store-releases
- * head. Reader: load-acquires head; copies header and payload once with relaxed loads, bound-checks
- * the copy, acquire fence, loads reserved: the copy is good iff reserved - position <= capacity,
- * else the reader was lapped and goes on at a position it can still read; it knows exactly how many
- * slots it lost. (With the position only inside the record lapped readers accept torn ones.)
+ * Writer, once per burst: stores reserved = end of what this burst may need, release fence, voids
+ * the stamp of the first slot and stores voided = its position; writes records, each with its stamp
+ * last, after it has voided the stamp of the slot behind; (the windows are marked, record by
+ * record, after the record's payload is written); store-releases head. `reserved` never goes back.
+ * Reader: load-acquires head; copies header and payload once with relaxed loads, bound-checks the
+ * copy, acquire fence, loads reserved: the copy is good iff reserved - position <= capacity, else
+ * the reader was lapped and goes on at head; it knows exactly how many slots it lost. (With the
+ * position only inside the record lapped readers accept torn ones.)
  *
  * A restarted writer looks at what lies between head and reserved: from head on, a record whose
  * stamp matches its position and whose serial is marked is published, the first that is not ends
- * the walk. Payload slots are only ever stepped over, so a payload cannot pose as a record.
+ * the walk. Payload slots of this lap are only ever stepped over. Those of the lap before may hold
+ * any bytes, also a stamp that would fit now: that is why the slot to be written next is always
+ * voided, and why the walk begins only if voided = head. So no payload can pose as a record.
  *
  * Delivery rings, one per (group, worker), carry ACCEPTED only; refusal rings, one per worker, all
  * other verdicts, rate-bounded and without payload, for observers.
@@ -38,6 +45,13 @@
 #define VERDICT_RING_SLOTS_DEFAULT  65536u
 #define VERDICT_PAYLOAD_SIZE_MAX    1136u
 #define VERDICT_PAYLOAD_SLOTS(size) (((size) + VERDICT_SLOT_SIZE - 1) / VERDICT_SLOT_SIZE)
+#define VERDICT_TAIL_SIZE           4096u
+static_assert(
+	VERDICT_PAYLOAD_SLOTS(VERDICT_PAYLOAD_SIZE_MAX) * VERDICT_SLOT_SIZE <= VERDICT_TAIL_SIZE,
+	"a largest payload fits behind the last slot");
+static_assert(
+	VERDICT_RING_SLOTS_MIN >= 2 * 64 * (1 + VERDICT_PAYLOAD_SLOTS(VERDICT_PAYLOAD_SIZE_MAX)),
+	"a burst of largest credentials fits twice");
 
 enum verdict_ring_kind {
 	VERDICT_RING_DELIVERY = 1,
@@ -81,11 +95,14 @@ struct verdict_ring {
 	_Alignas(64) _Atomic uint64_t reserved;
 	_Atomic uint64_t head;
 	_Atomic uint64_t dropped; /* refusal rings: records left out by the rate bound */
+	_Atomic uint64_t voided;  /* the slot here has lost its stamp of the lap before */
 	/* ctrl: wo, writer: ro. The least cursor of the ring's subscribers; UINT64_MAX: none. */
 	_Alignas(64) _Atomic uint64_t floor;
 };
 static_assert(offsetof(struct verdict_ring, reserved) == 64, "docs/shared-memory.md");
 static_assert(offsetof(struct verdict_ring, head) == 72, "docs/shared-memory.md");
+static_assert(offsetof(struct verdict_ring, dropped) == 80, "docs/shared-memory.md");
+static_assert(offsetof(struct verdict_ring, voided) == 88, "docs/shared-memory.md");
 static_assert(offsetof(struct verdict_ring, floor) == 128, "docs/shared-memory.md");
 static_assert(sizeof(struct verdict_ring) <= VERDICT_SLOTS_OFFSET, "docs/shared-memory.md");
 
@@ -97,7 +114,7 @@ struct verdict_cursor {
 #define VERDICT_CURSOR_MAGIC 0x3152535255434743ull /* "CGCURSR1" as bytes */
 static_assert(sizeof(struct verdict_cursor) == 192, "docs/shared-memory.md");
 
-/* Bytes of a ring's mapping; 0 if capacity is no power of two within the limits. */
+/* Bytes of a ring's mapping, tail included; 0 if capacity is no power of two within the limits. */
 uint64_t verdict_ring_size(uint32_t capacity);
 
 /* Formats a zeroed mapping and touches every page. Control, before anybody else maps it. */
@@ -120,21 +137,33 @@ struct verdict_writer {
 /* Continues where the ring's head is. After verdict_ring_recover, if a writer died before. */
 void verdict_writer_init(struct verdict_writer *writer, struct verdict_ring *ring);
 
-/* Announces that up to `slots` slots are going to be written. Once per burst, before append. */
-void verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots);
+/*
+ * Slots that may be reserved without overwriting what a subscriber has not read; capacity if there
+ * is none.
+ */
+static inline uint32_t verdict_writer_room(const struct verdict_writer *writer);
 
 /*
- * Writes one record (its stamp is set here, last) and returns where its payload goes: payload
- * bytes may be written until publish. MUST have been reserved. The record is not visible yet.
+ * Announces that up to `slots` slots are going to be written. MUST be at most verdict_writer_room,
+ * or subscribers lose. Once per burst, before the first append; not again before publish.
  */
-uint8_t *verdict_writer_append(struct verdict_writer *writer, const struct verdict_record *record);
+static inline void verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots);
+
+/*
+ * Writes one record (its stamp is set here, last) and returns where its payload goes: payload_size
+ * bytes in one piece. MUST have been reserved. The payload MUST be written before the record's
+ * window is marked. The record is not visible yet.
+ */
+static inline uint8_t *verdict_writer_append(
+	struct verdict_writer *writer, const struct verdict_record *record);
 
 /* Makes everything appended visible. */
-void verdict_writer_publish(struct verdict_writer *writer);
+static inline void verdict_writer_publish(struct verdict_writer *writer);
 
 /*
  * Repairs a ring whose writer died: publishes from head on every record that `is_marked` says was
- * committed, stops at the first other one, and sets reserved = head. Returns how many it published.
+ * committed and stops at the first other one. What lies behind was overwritten for readers, so
+ * reserved stays. Returns how many it published. Before verdict_writer_init.
  */
 unsigned verdict_ring_recover(struct verdict_ring *ring,
 	bool (*is_marked)(const struct verdict_record *record, void *context), void *context);
@@ -149,8 +178,12 @@ struct verdict_reader {
 	uint64_t lost_slots; /* slots this reader was too slow for */
 };
 
-/* Starts at the ring's head, or at the oldest readable record if `from_oldest`: since record
- * borders of the past are not known, that is only head - capacity when nothing has wrapped. */
+/*
+ * Starts at the ring's head, or at the oldest readable record if `from_oldest`: since record
+ * borders of the past are not known, that is position 0 as long as nothing was overwritten, else
+ * head. Returns 0, or -EBADMSG as verdict_ring_check. Takes bounds from `size` only, which MUST be
+ * the mapping's.
+ */
 int verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring *ring,
 	uint64_t size, bool from_oldest);
 
@@ -161,3 +194,5 @@ int verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring
  */
 int verdict_reader_next(
 	struct verdict_reader *reader, struct verdict_record *record, uint8_t *payload);
+
+#include "verdict/ring_inline.h"

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "verdict/ring.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The test of torn reads switches this off, to prove that it would notice. */
+#ifndef VERDICT_READER_IS_INTACT
+#define VERDICT_READER_IS_INTACT(is_intact) (is_intact)
+#endif
+
+#define PAGE_SIZE 4096u
+
+/* A slot's bytes as the words they are copied by. */
+typedef uint64_t __attribute__((may_alias)) slot_word_t;
+
+static bool
+capacity_is_valid(uint32_t capacity)
+{
+	return capacity >= VERDICT_RING_SLOTS_MIN && capacity <= VERDICT_RING_SLOTS_MAX &&
+	       (capacity & (capacity - 1)) == 0;
+}
+
+uint64_t
+verdict_ring_size(uint32_t capacity)
+{
+	if (!capacity_is_valid(capacity))
+		return 0;
+	return VERDICT_SLOTS_OFFSET + (uint64_t)capacity * VERDICT_SLOT_SIZE + VERDICT_TAIL_SIZE;
+}
+
+/* Volatile, or the compiler would drop stores of zeroes to memory it is told is zero. */
+static void
+touch_pages(void *mapping, uint64_t size)
+{
+	volatile uint8_t *bytes = mapping;
+	uint64_t i;
+
+	for (i = 0; i < size; i += PAGE_SIZE)
+		bytes[i] = 0;
+}
+
+/* Magic last: a half formatted ring does not pass verdict_ring_check. */
+void
+verdict_ring_format(struct verdict_ring *ring, uint32_t capacity, enum verdict_ring_kind kind,
+	uint16_t group, uint16_t worker)
+{
+	touch_pages(ring, verdict_ring_size(capacity));
+	ring->version = VERDICT_RING_VERSION;
+	ring->capacity = capacity;
+	ring->size = verdict_ring_size(capacity);
+	ring->kind = kind;
+	ring->group = group;
+	ring->worker = worker;
+	atomic_store_explicit(&ring->floor, UINT64_MAX, memory_order_relaxed);
+	__atomic_store_n(&ring->magic, VERDICT_RING_MAGIC, __ATOMIC_RELEASE);
+}
+
+int
+verdict_ring_check(const struct verdict_ring *ring, uint64_t size)
+{
+	if (size < VERDICT_SLOTS_OFFSET || ring->magic != VERDICT_RING_MAGIC ||
+		ring->version != VERDICT_RING_VERSION || ring->size != size ||
+		verdict_ring_size(ring->capacity) != size)
+		return -EBADMSG;
+	return 0;
+}
+
+/* Slots of a mapping whose size was checked; not read from the ring, whose writer may change it. */
+static uint64_t
+capacity_of(uint64_t size)
+{
+	return (size - VERDICT_SLOTS_OFFSET - VERDICT_TAIL_SIZE) / VERDICT_SLOT_SIZE;
+}
+
+static struct verdict_record *
+ring_slots(struct verdict_ring *ring)
+{
+	return (struct verdict_record *)((uint8_t *)ring + VERDICT_SLOTS_OFFSET);
+}
+
+/* ---- writer ---- */
+
+void
+verdict_writer_init(struct verdict_writer *writer, struct verdict_ring *ring)
+{
+	writer->ring = ring;
+	writer->slots = ring_slots(ring);
+	writer->mask = ring->capacity - 1;
+	writer->position = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	writer->end = atomic_load_explicit(&ring->reserved, memory_order_relaxed);
+}
+
+static bool
+record_is_at(const struct verdict_record *record, uint64_t position, uint64_t end)
+{
+	return record->stamp == (uint32_t)(position + 1) &&
+	       record->payload_size <= VERDICT_PAYLOAD_SIZE_MAX &&
+	       position + 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size) <= end;
+}
+
+unsigned
+verdict_ring_recover(struct verdict_ring *ring,
+	bool (*is_marked)(const struct verdict_record *record, void *context), void *context)
+{
+	const struct verdict_record *slots = ring_slots(ring);
+	const uint64_t end = atomic_load_explicit(&ring->reserved, memory_order_acquire);
+	uint64_t position = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	unsigned published = 0;
+
+	if (atomic_load_explicit(&ring->voided, memory_order_relaxed) != position ||
+		end - position > ring->capacity)
+		return 0;
+	while (position < end) {
+		const struct verdict_record *record = &slots[position & (ring->capacity - 1)];
+
+		if (!record_is_at(record, position, end) || !is_marked(record, context))
+			break;
+		position += 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size);
+		published++;
+	}
+	atomic_store_explicit(&ring->head, position, memory_order_release);
+	return published;
+}
+
+/* ---- reader ---- */
+
+int
+verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring *ring, uint64_t size,
+	bool from_oldest)
+{
+	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+	uint64_t reserved;
+
+	if (verdict_ring_check(ring, size) != 0)
+		return -EBADMSG;
+	reserved = atomic_load_explicit(&ring->reserved, memory_order_relaxed);
+	reader->ring = ring;
+	reader->slots =
+		(const struct verdict_record *)((const uint8_t *)ring + VERDICT_SLOTS_OFFSET);
+	reader->mask = capacity_of(size) - 1;
+	reader->position = from_oldest && reserved <= capacity_of(size) ? 0 : head;
+	reader->lost_slots = 0;
+	return 0;
+}
+
+/* Each word once, so that what is checked is what is used. */
+static void
+copy_words(void *to, const void *from, size_t size)
+{
+	const slot_word_t *words = from;
+	uint8_t *bytes = to;
+	size_t i;
+
+	for (i = 0; i < size; i += sizeof(*words)) {
+		const uint64_t word = __atomic_load_n(words + i / sizeof(*words), __ATOMIC_RELAXED);
+
+		memcpy(bytes + i, &word, size - i < sizeof(word) ? size - i : sizeof(word));
+	}
+}
+
+/* Was nothing that was copied so far overwritten meanwhile? */
+static bool
+reader_is_intact(const struct verdict_reader *reader)
+{
+	uint64_t reserved;
+
+	atomic_thread_fence(memory_order_acquire);
+	reserved = atomic_load_explicit(&reader->ring->reserved, memory_order_relaxed);
+	return VERDICT_READER_IS_INTACT(reserved - reader->position <= reader->mask + 1);
+}
+
+static int
+reader_skip(struct verdict_reader *reader, uint64_t head)
+{
+	reader->lost_slots += head - reader->position;
+	reader->position = head;
+	return 0;
+}
+
+int
+verdict_reader_next(struct verdict_reader *reader, struct verdict_record *record, uint8_t *payload)
+{
+	const uint64_t head = atomic_load_explicit(&reader->ring->head, memory_order_acquire);
+	const struct verdict_record *slot = &reader->slots[reader->position & reader->mask];
+
+	if (head == reader->position)
+		return 0;
+	if (head - reader->position > reader->mask + 1)
+		return reader_skip(reader, head);
+	copy_words(record, slot, sizeof(*record));
+	if (!record_is_at(record, reader->position, head))
+		return reader_skip(reader, head);
+	copy_words(payload, slot + 1, record->payload_size);
+	if (!reader_is_intact(reader))
+		return reader_skip(reader, head);
+	reader->position += 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size);
+	return 1;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The writer of verdict/ring.h, inline: it runs once per credential. Include "verdict/ring.h"
+ * instead.
+ *
+ * Implementation notes: a stamp is voided by storing the low 32 bits of the position itself, which
+ * differ from those of position + 1. A slot is voided only if it is reserved: behind that, readers
+ * may still be at what it held a lap ago. So if the last record ends where the reservation does,
+ * the slot behind keeps its old stamp; recovery never looks there, it stops at reserved.
+ */
+
+#include "verdict/ring.h"
+
+#include <string.h>
+
+static inline struct verdict_record *
+verdict_writer_slot(const struct verdict_writer *writer, uint64_t position)
+{
+	return &writer->slots[position & writer->mask];
+}
+
+/* Stores before it are seen before it, by readers and by who recovers from a kill. */
+static inline void
+verdict_slot_stamp(struct verdict_record *slot, uint64_t stamp)
+{
+	__atomic_store_n(&slot->stamp, (uint32_t)stamp, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t
+verdict_writer_room(const struct verdict_writer *writer)
+{
+	const uint64_t floor = atomic_load_explicit(&writer->ring->floor, memory_order_acquire);
+	const uint64_t unread = floor < writer->position ? writer->position - floor : 0;
+
+	return unread > writer->mask ? 0 : (uint32_t)(writer->mask + 1 - unread);
+}
+
+static inline void
+verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots)
+{
+	struct verdict_ring *ring = writer->ring;
+	const uint64_t end = writer->position + slots;
+
+	if (slots == 0)
+		return;
+	if (end > writer->end) {
+		writer->end = end;
+		atomic_store_explicit(&ring->reserved, end, memory_order_relaxed);
+	}
+	atomic_thread_fence(memory_order_release);
+	verdict_slot_stamp(verdict_writer_slot(writer, writer->position), writer->position);
+	atomic_store_explicit(&ring->voided, writer->position, memory_order_release);
+}
+
+static inline uint8_t *
+verdict_writer_append(struct verdict_writer *writer, const struct verdict_record *record)
+{
+	const size_t stamp_size = sizeof(record->stamp);
+	const uint64_t position = writer->position;
+	const uint64_t next = position + 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size);
+	struct verdict_record *slot = verdict_writer_slot(writer, position);
+
+	assert(next <= writer->end);
+	if (next < writer->end)
+		verdict_slot_stamp(verdict_writer_slot(writer, next), next);
+	memcpy((uint8_t *)slot + stamp_size, (const uint8_t *)record + stamp_size,
+		sizeof(*slot) - stamp_size);
+	verdict_slot_stamp(slot, position + 1);
+	writer->position = next;
+	return (uint8_t *)(slot + 1);
+}
+
+static inline void
+verdict_writer_publish(struct verdict_writer *writer)
+{
+	atomic_store_explicit(&writer->ring->head, writer->position, memory_order_release);
+}
