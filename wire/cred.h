@@ -120,11 +120,13 @@ static_assert(sizeof(struct wire_cred) == 64, "one line per credential");
 
 /*
  * Parses `size` bytes at `msg` as a native request. Reads nothing past `size` and takes no length
- * from inside on trust: the length field must equal `size`. First that applies: MALFORMED (bad
- * magic, size, length field, zero realm/node/epoch, serial or issued_us out of range), then
- * UNSUPPORTED (suite, kind other than assert and beacon, flags). Whatever it returns, `cred` is
- * filled in as far as the header was there, so that a refusal can name what was claimed; with
- * fewer than CRED_HEADER_SIZE bytes it is zeroed apart from msg, size and format. Any thread.
+ * from inside on trust: the length field must equal `size`. First that applies: UNSUPPORTED if the
+ * bytes begin as the text form does ("CGC1:"); MALFORMED (bad magic, size, length field, zero
+ * realm/node/epoch, serial or issued_us out of range); UNSUPPORTED (suite, kind other than assert
+ * and beacon, flags). Whatever it returns, `cred` is filled in as far as the header was there, so
+ * that a refusal can name what was claimed; with fewer than CRED_HEADER_SIZE bytes it is zeroed
+ * apart from msg, size and format. Any thread. In a burst loop use cred_parse_inline
+ * (wire/cred_parse.h).
  */
 enum wire_result cred_parse(const uint8_t *msg, size_t size, struct wire_cred *cred);
 

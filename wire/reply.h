@@ -39,17 +39,21 @@ struct reply_fields {
  * Builds the reply to the request whose header begins at `request` (CRED_HEADER_SIZE bytes are
  * read) and whose tag is `request_tag`, in clear, tag zeroed; crypto/tag.h seals it with the reply
  * slot. Returns its size, or 0 if it would not fit `room`. MUST be given a room no larger than the
- * request, so that a reply never is longer than what asked for it.
+ * request, so that a reply never is longer than what asked for it. `msg` may be the request's own
+ * buffer, and tag and payload may lie in it. Any thread.
  */
 size_t reply_build(uint8_t *msg, size_t room, const uint8_t *request,
 	const uint8_t request_tag[CRED_TAG_SIZE], const struct reply_fields *fields);
 
 /*
- * Parses the outside of a reply (header in clear): the same rules as cred_parse, kind 128 + a
- * request kind. The inside ([64, ...) of a sealed suite) is read with reply_inside_parse after the
+ * Parses the outside of a reply (header in clear): the same rules as cred_parse, but kind 128 + a
+ * request kind, and no flag is known (any is UNSUPPORTED). The inside ([64, ...) of a sealed suite) is read with reply_inside_parse after the
  * tag is proved and the bytes are unsealed in place.
  */
 enum wire_result reply_parse(const uint8_t *msg, size_t size, struct wire_cred *cred);
 
-/* Reads verdict, first, hint, retry and floor from unsealed bytes; payload points into msg. */
+/*
+ * Reads what a reply says from its unsealed bytes; payload points into msg. `size` is that of the
+ * whole reply with its tag, which MUST have passed reply_parse. Any thread.
+ */
 void reply_inside_parse(const uint8_t *msg, size_t size, struct reply_fields *fields);

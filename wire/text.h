@@ -14,8 +14,9 @@
 #define TEXT_SIZE_MAX       (5 + TEXT_BASE64_SIZE(CRED_SIZE_MAX) + 1)
 
 /*
- * Encodes `size` bytes at `msg` into `text` (NUL-terminated; room for TEXT_SIZE_MAX + 1). Returns
- * the length without the NUL, or 0 if size is out of range or there is no room.
+ * Encodes the credential of `size` bytes at `msg` into `text` (NUL-terminated; TEXT_SIZE_MAX + 1
+ * is room for any). Returns the length without the NUL, or 0 if size is no credential's or there is
+ * no room. Any thread.
  */
 size_t text_encode(char *text, size_t room, const uint8_t *msg, size_t size);
 
@@ -44,5 +45,8 @@ struct node_key {
  */
 void node_key_encode(char text[NODE_KEY_TEXT_SIZE + 1], const struct node_key *key);
 
-/* Returns 0, or -EBADMSG if the text is not exactly one key line (the newline may be missing). */
+/*
+ * Returns 0, or -EBADMSG if the text is not exactly one key line (the newline may be missing) with
+ * non-zero realm, node and epoch and a known suite; `key` is then free of key bytes. Any thread.
+ */
 int node_key_decode(struct node_key *key, const char *text, size_t length);
