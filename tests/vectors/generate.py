@@ -6,7 +6,8 @@ An implementation of the format that shares no line with the C code: Python's st
 packs the bytes, OpenSSL's libcrypto (through ctypes) does AES-CMAC, AES-CTR and BLAKE2b. Whatever
 both implementations agree on is what the page says and not what one programmer believed.
 
-    generate.py            write native-v1.json and native-v1.txt beside this file
+    generate.py            write native-v1.json and native-v1.txt beside this file, and the seeds
+                           of tests/fuzz/wire/corpus
     generate.py --check    make both again in memory and compare; also prove tests/frozen and the
                            examples in docs/wire-format.md; exit 1 on any difference
     generate.py --example  print the worked examples of docs/wire-format.md
@@ -593,23 +594,60 @@ def to_json(vectors):
     return json.dumps(out, indent=1) + "\n"
 
 
+def seeds(vectors):
+    """Where fuzzing starts: (target, name) and bytes."""
+    small = [record for record in vectors["credential"] if len(record["wire"]) < 200]
+    out = {}
+    for record in small:
+        if record["kind"] == ASSERT:
+            out["text_decode", record["name"]] = record["text"].encode()
+            out["cred_parse", record["name"]] = record["wire"]
+    for record in vectors["reply"]:
+        if "sealed128-assert" in record["name"]:
+            out["reply_parse", record["name"]] = record["clear"] + bytes(TAG_SIZE)
+    for record in vectors["refused"]:
+        if len(record["wire"]) < 200:
+            out["format_find", record["name"]] = record["wire"]
+    out["format_find", "good"] = small[1]["wire"]
+    for record in vectors["text_refused"]:
+        out["text_decode", "refused-" + record["name"]] = record["text"]
+    for record in vectors["node"]:
+        out["node_key_decode", record["name"]] = record["file"].encode() + b"\n"
+    for record in vectors["file_refused"]:
+        out["node_key_decode", "refused-" + record["name"]] = record["text"]
+    return out
+
+
 def outputs():
+    """Every file this program makes, as bytes."""
     vectors = make_all()
-    return {
-        HERE / "native-v1.json": to_json(vectors),
-        HERE / "native-v1.txt": to_text(vectors),
+    out = {
+        HERE / "native-v1.json": to_json(vectors).encode(),
+        HERE / "native-v1.txt": to_text(vectors).encode(),
     }
+    for (target, name), data in seeds(vectors).items():
+        out[ROOT / "tests/fuzz/wire/corpus" / target / name] = data
+    return out
+
+
+def check_outputs():
+    return [
+        f"{path}: differs from what generate.py makes"
+        for path, content in outputs().items()
+        if not path.is_file() or path.read_bytes() != content
+    ]
 
 
 def main(arguments):
     if not arguments:
         for path, content in outputs().items():
-            path.write_text(content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         return 0
     if arguments == ["--check"]:
-        wrong = [path for path, content in outputs().items() if path.read_text() != content]
-        for path in wrong:
-            print(f"{path}: differs from what generate.py makes", file=sys.stderr)
+        wrong = check_outputs()
+        for line in wrong:
+            print(line, file=sys.stderr)
         return 1 if wrong else 0
     print(__doc__, file=sys.stderr)
     return 2
