@@ -110,15 +110,7 @@ replay_cache_find(const struct replay_store *store, uint16_t shard,
 	return REPLAY_CACHE_DUPLICATE;
 }
 
-/* accepted_us zeroed first and stored last: a kill in between leaves a free entry, i.e. a miss. */
-static void
-entry_store_time(struct replay_cache_entry *entry, uint64_t accepted_us)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	__atomic_store_n(&entry->accepted_us, accepted_us, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
+/* accepted_us is zeroed first and stored last: a kill in between leaves a free entry, a miss. */
 void
 replay_cache_insert(struct replay_store *store, uint16_t shard,
 	const struct replay_cache_entry *entry, uint64_t now_mono_us)
@@ -129,7 +121,7 @@ replay_cache_insert(struct replay_store *store, uint16_t shard,
 
 	if (place == NULL)
 		place = set_find_oldest(set);
-	entry_store_time(place, 0);
+	replay_word_store(&place->accepted_us, 0);
 	place->serial = entry->serial;
 	memcpy(place->tag, entry->tag, sizeof(place->tag));
 	memcpy(place->source, entry->source, sizeof(place->source));
@@ -138,7 +130,7 @@ replay_cache_insert(struct replay_store *store, uint16_t shard,
 	place->port = entry->port;
 	place->epoch = entry->epoch;
 	place->verdict = entry->verdict;
-	entry_store_time(place, now_mono_us != 0 ? now_mono_us : 1);
+	replay_word_store(&place->accepted_us, now_mono_us != 0 ? now_mono_us : 1);
 }
 
 void
@@ -149,5 +141,5 @@ replay_cache_forget(
 		set_find(cache_set(store, shard, realm, node, serial), realm, node, serial);
 
 	if (entry != NULL)
-		entry_store_time(entry, 0);
+		replay_word_store(&entry->accepted_us, 0);
 }

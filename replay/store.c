@@ -340,13 +340,6 @@ replay_window_is_clean(
 	       header->checksum == header_checksum(header);
 }
 
-/* A compiler barrier is enough: what a kill leaves is a prefix of the stores in program order. */
-static void
-keep_order(void)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
 static void
 window_clear(struct replay_store *store, uint32_t slot, const struct replay_window_header *header)
 {
@@ -375,14 +368,12 @@ replay_window_assign(struct replay_store *store, uint32_t slot, uint32_t realm, 
 	memset(named.reserved, 0, sizeof(named.reserved));
 	named.checksum = header_checksum(&named);
 	/* Wrong first, right last: a kill in between leaves a window that counts as unclean. */
-	header->checksum = ~named.checksum;
-	keep_order();
+	replay_word_store(&header->checksum, ~named.checksum);
 	window_clear(store, slot, &named);
 	header->realm = named.realm;
 	header->node = named.node;
 	header->bits_log2 = named.bits_log2;
 	memset(header->reserved, 0, sizeof(header->reserved));
-	keep_order();
-	header->checksum = named.checksum;
+	replay_word_store(&header->checksum, named.checksum);
 	return 1;
 }

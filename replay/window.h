@@ -123,8 +123,9 @@ int replay_store_open(struct replay_store *store, void *mapping, uint64_t size);
 
 /*
  * Names the slot's window (realm, node), as control does when it registers a node: if it was
- * another's, or its checksum is wrong, the window is cleared. Returns 0 or 1 if it was cleared.
- * Control, before it publishes the slot's key.
+ * another's or nobody's, or its checksum is wrong, the window is cleared. Returns 0, or 1 if it was
+ * cleared: what the node sent before is not known here, so that only a floor keeps it out. Control,
+ * before it publishes the slot's key.
  */
 int replay_window_assign(struct replay_store *store, uint32_t slot, uint32_t realm, uint32_t node);
 

@@ -13,15 +13,15 @@
  *
  * Order of stores: what survives a kill is a prefix of the stores in program order, on every
  * machine (interrupts are precise), so the compiler is all that must be kept from reordering:
- * relaxed atomic stores, each followed by a signal fence. The same relaxed atomics make another
+ * relaxed atomic stores, each between signal fences. The same relaxed atomics make another
  * worker's peek a race without torn words; it needs no more, since it is a hint.
  */
 
 #include "replay/window.h"
 
-/* Comes after each store that a kill may cut off; the crash test stops here. */
+/* Comes after each store whose place in the order counts; the crash test stops here. */
 #ifndef REPLAY_STORE_STEP
-#define REPLAY_STORE_STEP() ((void)0)
+#define REPLAY_STORE_STEP(word) ((void)(word))
 #endif
 
 #define REPLAY_WORD_BITS 64u
@@ -35,9 +35,10 @@ replay_word_load(const uint64_t *word)
 static inline void
 replay_word_store(uint64_t *word, uint64_t value)
 {
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	REPLAY_STORE_STEP();
+	REPLAY_STORE_STEP(word);
 }
 
 static inline uint64_t
