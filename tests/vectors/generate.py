@@ -8,8 +8,8 @@ both implementations agree on is what the page says and not what one programmer 
 
     generate.py            write native-v1.json and native-v1.txt beside this file, and the seeds
                            of tests/fuzz/wire/corpus
-    generate.py --check    make both again in memory and compare; also prove tests/frozen and the
-                           examples in docs/wire-format.md; exit 1 on any difference
+    generate.py --check    make all again in memory and compare, and look for the examples in
+                           docs/wire-format.md; exit 1 on any difference
     generate.py --example  print the worked examples of docs/wire-format.md
 
 Everything is deterministic: no clock, no random bytes.
@@ -206,13 +206,16 @@ class Key:
         return f"CGK1:{base64url(self.file_bytes())}:"
 
 
+def counter_block(clear):
+    """Salt, serial, block number 0."""
+    return clear[60:64] + clear[24:32] + bytes(4)
+
+
 def seal_and_tag(clear, key, tag_purpose, seal_purpose):
     """Clear header and payload to the bytes on the wire: encrypt, then MAC."""
     body = clear
     if is_sealed(key.suite):
-        salt, serial = clear[60:64], clear[24:32]
-        block = salt + serial + bytes(4)
-        sealed = aes_ctr(key.derived(seal_purpose), block, clear[SEALED_FIRST:])
+        sealed = aes_ctr(key.derived(seal_purpose), counter_block(clear), clear[SEALED_FIRST:])
         body = clear[:SEALED_FIRST] + sealed
     return body + aes_cmac(key.derived(tag_purpose), body)
 
@@ -594,6 +597,86 @@ def to_json(vectors):
     return json.dumps(out, indent=1) + "\n"
 
 
+# --- worked examples of docs/wire-format.md -----------------------------------------------------
+
+HEADER_LINES = [
+    "magic suite kind length realm node",
+    "epoch flags ttl_s serial",
+    "issued_us, origin begins",
+    "origin ends, audience salt",
+]
+CREDENTIAL_LINES = HEADER_LINES + ["uid gid auth_uid auth_gid"]
+REPLY_LINES = HEADER_LINES[:2] + [
+    "issued_us, request tag begins",
+    "request tag ends, audience salt",
+    "verdict first hint 0, retry_ms, floor",
+]
+
+
+def dump(data, notes, more):
+    """Hex, 16 bytes to a line, with what is in each; `more` names what follows the notes."""
+    lines = []
+    for at in range(0, len(data), 16):
+        row = data[at:at + 16]
+        halves = (row[:8].hex(" "), row[8:].hex(" "))
+        note = notes[at // 16] if at // 16 < len(notes) else more
+        lines.append(f"{at:4d}  {halves[0]:<23}  {halves[1]:<23}  {note}".rstrip())
+    return "\n".join(lines)
+
+
+def example_keys(key):
+    names = ("request tag", "request sealing", "reply tag", "reply sealing")
+    return "\n".join(
+        [f"master           {MASTER.hex()}",
+         f"K_realm          {key.realm_key.hex()}",
+         f"K_node           {key.node_key.hex()}"]
+        + [f"{name:<16} {key.derived(purpose).hex()}" for purpose, name in enumerate(names, 1)])
+
+
+def example_unsealed(record):
+    return {
+        "wire-unsealed": dump(record["wire"], CREDENTIAL_LINES, "payload, tag"),
+        "tag-unsealed": f"tag  {record['wire'][-16:].hex()}",
+    }
+
+
+def example_sealed(record, key, seal_purpose, notes, name, more):
+    clear, wire = record["clear"], record["wire"]
+    block = counter_block(clear)
+    keystream = aes_ctr(key.derived(seal_purpose), block, bytes(len(clear) - SEALED_FIRST))
+    return {
+        f"clear-{name}": dump(clear, notes, "payload"),
+        f"seal-{name}": "\n".join([
+            f"counter block 0  {block.hex()}",
+            f"keystream        {keystream.hex()}",
+            f"clear            {clear[SEALED_FIRST:].hex()}",
+            f"ciphertext       {wire[SEALED_FIRST:-TAG_SIZE].hex()}",
+            f"tag              {wire[-TAG_SIZE:].hex()}",
+        ]),
+        f"wire-{name}": dump(wire, [*notes[:-1], f"sealed: {notes[-1]}"], more),
+    }
+
+
+def examples():
+    """Name and text of every block that the page must hold, as it is."""
+    check_fixed()
+    plain_key, sealed_key = KEY_OF["cmac128"], KEY_OF["sealed128"]
+    plain, sealed = example_credential(plain_key), example_credential(sealed_key)
+    reply = example_reply(sealed)
+    return {
+        "keys-unsealed": example_keys(plain_key),
+        "keys-sealed": example_keys(sealed_key),
+        **example_unsealed(plain),
+        **example_sealed(sealed, sealed_key, REQUEST_SEAL, CREDENTIAL_LINES, "sealed",
+                         "sealed payload, tag"),
+        **example_sealed(reply, sealed_key, REPLY_SEAL, REPLY_LINES, "reply", "tag"),
+        "text": sealed["text"],
+        "key-file-bytes": dump(sealed_key.file_bytes(), ["realm node epoch suite 0, K_node begins"],
+                               "K_node"),
+        "key-file": sealed_key.file_line(),
+    }
+
+
 def seeds(vectors):
     """Where fuzzing starts: (target, name) and bytes."""
     small = [record for record in vectors["credential"] if len(record["wire"]) < 200]
@@ -630,6 +713,13 @@ def outputs():
     return out
 
 
+def check_examples():
+    page = ROOT / "docs/wire-format.md"
+    text = page.read_text()
+    return [f"{page}: has no block {name}; see --example"
+            for name, block in examples().items() if f"```\n{block}\n```" not in text]
+
+
 def check_outputs():
     return [
         f"{path}: differs from what generate.py makes"
@@ -645,10 +735,14 @@ def main(arguments):
             path.write_bytes(content)
         return 0
     if arguments == ["--check"]:
-        wrong = check_outputs()
+        wrong = check_outputs() + check_examples()
         for line in wrong:
             print(line, file=sys.stderr)
         return 1 if wrong else 0
+    if arguments == ["--example"]:
+        for name, block in examples().items():
+            print(f"--- {name}\n{block}\n")
+        return 0
     print(__doc__, file=sys.stderr)
     return 2
 
