@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * A token bucket in one word, without division: a clock that runs at rate tokens a second, and how
+ * far along it tokens have been taken. It holds at most one second's tokens. A word from another
+ * rate or from before a restart of the monotonic clock reads as a full bucket, once.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BUCKET_TOKEN 1000u /* rate times milliseconds */
+/* With a monotonic clock of up to 2^43 ms (278 years) the product fits 64 bits. */
+#define BUCKET_RATE_MAX (1u << 20)
+
+static inline bool
+bucket_take(uint64_t *bucket, uint64_t mono_ms, uint32_t rate)
+{
+	const uint64_t tokens_a_s = rate < BUCKET_RATE_MAX ? rate : BUCKET_RATE_MAX;
+	const uint64_t now = mono_ms * tokens_a_s;
+	const uint64_t depth = tokens_a_s * BUCKET_TOKEN;
+	uint64_t taken = *bucket;
+
+	if (taken > now || now - taken > depth)
+		taken = now > depth ? now - depth : 0;
+	if (now - taken < BUCKET_TOKEN)
+		return false;
+	*bucket = taken + BUCKET_TOKEN;
+	return true;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Inside of the packet path: a burst on its way through the stages, the worker that carries it, and
+ * the stages themselves, one per file. Only files of the path include this; others use worker.h.
+ *
+ * A stage takes the `count` live credentials, whose numbers are in burst->live[0 ... count - 1],
+ * gives a final verdict to those that end there and returns how many are left, moved to the front.
+ * The order of arrival is kept: of two copies the first is the accepted one.
+ */
+
+#include "dataplane/answer.h"
+#include "dataplane/bucket.h"
+#include "dataplane/handoff.h"
+#include "dataplane/view.h"
+#include "dataplane/worker.h"
+#include "wire/wire.h"
+
+/* One frame that carries, or claims to carry, a credential: two lines. */
+struct burst_item {
+	_Alignas(64) struct wire_cred cred;
+	uint8_t source[16]; /* packet's source address, IPv4 as ::ffff:a.b.c.d */
+	struct view_key key;
+	uint32_t groups; /* of the audience */
+	uint16_t source_port;
+	uint8_t frame;   /* index into burst->frames */
+	uint8_t l3;      /* offset of the IP header in the frame */
+	uint8_t verdict; /* a refusal that waits for its proof, or VERDICT_NONE */
+	uint8_t owner;   /* worker */
+};
+static_assert(sizeof(struct burst_item) == 128, "two lines per credential");
+
+struct burst {
+	const struct burst_frame *frames;
+	struct view view;
+	uint64_t now_us;  /* real-time clock */
+	uint64_t mono_us; /* monotonic clock */
+	uint64_t mono_ms;
+	uint8_t live[BURST_FRAMES_MAX];
+	struct tag_identity ids[BURST_FRAMES_MAX]; /* in the order of live */
+	struct burst_item items[BURST_FRAMES_MAX];
+};
+
+/* A delivery ring as this worker writes it. */
+struct deliver_ring {
+	struct verdict_writer writer;
+	uint64_t limit; /* this burst may write until here */
+};
+
+/* The refusal ring is kept behind the groups' delivery rings. */
+#define DELIVER_REFUSAL TABLE_GROUPS_MAX
+#define DELIVER_RINGS   (TABLE_GROUPS_MAX + 1)
+#define DELIVER_GROUPS  ((1u << TABLE_GROUPS_MAX) - 1)
+
+struct deliver {
+	struct deliver_ring rings[DELIVER_RINGS];
+	uint32_t present; /* bitmap of the rings there are */
+	uint32_t touched; /* bitmap of the rings reserved in this burst */
+	uint32_t slots;   /* what this burst may need of any one delivery ring */
+	uint64_t refusal_bucket;
+};
+
+/* A proved credential at its owner, here or handed over: what stage own decides about. */
+struct own_cred {
+	struct verdict_record record; /* verdict: a refusal from the way here, or VERDICT_NONE */
+	struct view_key key;
+	const uint8_t *payload;              /* as it came: in clear only if the suite is */
+	const struct answer_context *answer; /* NULL: no reply is wanted */
+	uint32_t groups;                     /* of the audience */
+	uint32_t salt;                       /* as on the wire */
+	uint32_t auth_uid;
+	uint32_t auth_gid;
+};
+
+struct worker {
+	struct burst burst;
+	struct tag_engine *engine;
+	struct worker_stats *stats;
+	struct replay_store *replay;
+	const struct worker_port *ports;
+	unsigned index;
+	unsigned worker_count;
+	uint64_t generation;   /* of the table in use */
+	unsigned handoff_next; /* peer that is drained first */
+	struct deliver deliver;
+	struct answers answers;
+	struct worker_config config;
+};
+
+/* ---- the stages, in their order ---- */
+
+/* Frames to credentials: everything below the claims. Returns how many are live. */
+unsigned burst_parse(struct worker *worker, unsigned count, struct burst_result *result);
+
+/* Claims against table, clocks and window: everything that needs no tag. */
+unsigned burst_admit(struct worker *worker, unsigned count);
+
+/* Tags. After it, everything live is proved. */
+unsigned burst_verify(struct worker *worker, unsigned count);
+
+/* Sends other owners' credentials to them; what is left is ours. */
+unsigned burst_handoff(struct worker *worker, unsigned count);
+
+/* Decides about what is ours and what was handed over, and writes it. Returns the latter's count. */
+unsigned burst_own(struct worker *worker, unsigned count);
+
+/* ---- own.c, for handoff.c ---- */
+
+/* The proved item at position `n` of live as own sees it; `answer` is filled if a reply is wanted. */
+void own_cred_from_item(
+	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer);
+
+/* A proved refusal: counted, shown to observers. */
+void own_refuse(struct worker *worker, const struct own_cred *cred, enum verdict verdict);
+
+/* ---- deliver.c ---- */
+
+void deliver_init(struct worker *worker);
+
+/* Slots a credential with a payload of that size takes in a ring. */
+static inline uint32_t
+deliver_slots(uint32_t payload_size)
+{
+	return 1 + VERDICT_PAYLOAD_SLOTS(payload_size);
+}
+
+/*
+ * Is there room for `slots` slots in the ring of every group in `groups`? deliver.slots MUST hold
+ * what the burst may need of any one ring.
+ */
+bool deliver_has_room(struct worker *worker, uint32_t groups, uint32_t slots);
+
+/* Writes record and unsealed payload into the ring of every group. MUST have room. */
+void deliver_accepted(struct worker *worker, const struct own_cred *cred, uint32_t groups);
+
+/* Counts a refusal and shows it to observers; `record` without verdict and time. */
+void deliver_refused(
+	struct worker *worker, struct verdict_record *record, enum verdict verdict, bool is_proved);
+
+/* The same for an item that is not proved. */
+void deliver_refused_item(
+	struct worker *worker, const struct burst_item *item, enum verdict verdict);
+
+/* Makes everything written in this burst visible. */
+void deliver_publish(struct deliver *deliver);
+
+/* A statistic of this worker, its only writer. */
+static inline void
+stat_add(_Atomic uint64_t *counter, uint64_t count)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count,
+		memory_order_relaxed);
+}
+
+static inline bool
+item_wants_reply(const struct burst_item *item)
+{
+	return item->cred.flags & CRED_FLAG_REPLY;
+}

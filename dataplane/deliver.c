@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Stage 6: verdicts go out of the worker. Accepted ones into the delivery rings of their groups,
+ * all others into the lossy, rate-bounded refusal ring, each into a counter. Heads are published
+ * once a burst.
+ */
+
+#include "dataplane/burst.h"
+
+/* What comes in in one burst and what is handed over in it: each has one verdict. */
+#define DELIVER_REFUSAL_SLOTS (2 * BURST_FRAMES_MAX)
+static_assert(2 * BURST_FRAMES_MAX * (1 + VERDICT_PAYLOAD_SLOTS(CRED_PAYLOAD_SIZE_MAX)) <=
+		      VERDICT_RING_SLOTS_MIN,
+	"what is not published yet must not be overwritten");
+
+static void
+ring_init(struct deliver *deliver, unsigned index, struct verdict_ring *ring)
+{
+	if (ring == NULL)
+		return;
+	verdict_writer_init(&deliver->rings[index].writer, ring);
+	deliver->present |= 1u << index;
+}
+
+void
+deliver_init(struct worker *worker)
+{
+	unsigned group;
+
+	for (group = 0; group < TABLE_GROUPS_MAX; group++)
+		ring_init(&worker->deliver, group, worker->config.delivery[group]);
+	ring_init(&worker->deliver, DELIVER_REFUSAL, worker->config.refusal);
+}
+
+/* Once a burst and ring, when it is first needed: reserves what the burst may write there. */
+static struct deliver_ring *
+ring_touch(struct deliver *deliver, unsigned index, uint32_t slots)
+{
+	struct deliver_ring *ring = &deliver->rings[index];
+	uint32_t room;
+
+	if (deliver->touched & 1u << index)
+		return ring;
+	deliver->touched |= 1u << index;
+	room = verdict_writer_room(&ring->writer);
+	if (slots > room)
+		slots = room;
+	verdict_writer_reserve(&ring->writer, slots);
+	ring->limit = ring->writer.position + slots;
+	return ring;
+}
+
+bool
+deliver_has_room(struct worker *worker, uint32_t groups, uint32_t slots)
+{
+	struct deliver *deliver = &worker->deliver;
+
+	for (; groups != 0; groups &= groups - 1) {
+		const struct deliver_ring *ring =
+			ring_touch(deliver, (unsigned)__builtin_ctz(groups), deliver->slots);
+
+		if (slots > ring->limit - ring->writer.position)
+			return false;
+	}
+	return true;
+}
+
+/* The payload is decrypted straight into the first ring that gets it. */
+static void
+payload_unseal(struct worker *worker, const struct own_cred *cred, uint8_t *payload)
+{
+	tag_batch_unseal(worker->engine, &cred->key.slot, &cred->record.serial, &cred->salt,
+		&cred->payload, &payload, &cred->record.payload_size, 1);
+}
+
+void
+deliver_accepted(struct worker *worker, const struct own_cred *cred, uint32_t groups)
+{
+	const uint8_t *clear = NULL;
+
+	stat_add(&worker->stats->delivered, (unsigned)__builtin_popcount(groups));
+	for (; groups != 0; groups &= groups - 1) {
+		struct deliver_ring *ring = &worker->deliver.rings[__builtin_ctz(groups)];
+		uint8_t *payload = verdict_writer_append(&ring->writer, &cred->record);
+
+		if (cred->record.payload_size == 0)
+			continue;
+		if (clear == NULL)
+			payload_unseal(worker, cred, payload);
+		else
+			memcpy(payload, clear, cred->record.payload_size);
+		clear = payload;
+	}
+}
+
+/* To observers, who may lose: a forger must not be able to keep the worker busy writing. */
+static void
+refusal_show(struct worker *worker, const struct verdict_record *record)
+{
+	struct deliver *deliver = &worker->deliver;
+	struct deliver_ring *ring;
+
+	if (!(deliver->present & 1u << DELIVER_REFUSAL))
+		return;
+	ring = ring_touch(deliver, DELIVER_REFUSAL, DELIVER_REFUSAL_SLOTS);
+	if (ring->writer.position != ring->limit &&
+		bucket_take(&deliver->refusal_bucket, worker->burst.mono_ms,
+			worker->config.refusals_per_s))
+		verdict_writer_append(&ring->writer, record);
+	else
+		stat_add(&worker->config.refusal->dropped, 1);
+}
+
+void
+deliver_refused(
+	struct worker *worker, struct verdict_record *record, enum verdict verdict, bool is_proved)
+{
+	if (is_proved) {
+		stat_add(&worker->stats->proved[verdict], 1);
+		record->verdict = (uint8_t)verdict;
+	} else {
+		stat_add(&worker->stats->unproved[verdict], 1);
+		record->verdict = (uint8_t)verdict | VERDICT_RECORD_UNPROVED;
+	}
+	record->time_us = worker->burst.now_us;
+	record->payload_size = 0;
+	refusal_show(worker, record);
+}
+
+/* What it claims to be; who it speaks for is left out, since that was never proved. */
+void
+deliver_refused_item(struct worker *worker, const struct burst_item *item, enum verdict verdict)
+{
+	struct verdict_record record = {
+		.audience = item->cred.audience,
+		.serial = item->cred.serial,
+		.realm = item->cred.realm,
+		.node = item->cred.node,
+		.port = item->source_port,
+		.epoch = item->cred.epoch,
+		.kind = item->cred.kind,
+	};
+
+	memcpy(record.source, item->source, sizeof(record.source));
+	deliver_refused(worker, &record, verdict, false);
+}
+
+void
+deliver_publish(struct deliver *deliver)
+{
+	for (; deliver->touched != 0; deliver->touched &= deliver->touched - 1)
+		verdict_writer_publish(&deliver->rings[__builtin_ctz(deliver->touched)].writer);
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Stage 5: the owner of a node decides about its proved credentials, one after the other, so that
+ * two copies in one burst meet the window as if they had come in two.
+ *
+ * Order of an acceptance, and why a kill between any two of its stores neither loses a promised
+ * verdict nor accepts twice:
+ *	1. the ring's reservation (deliver.c) tells readers that the slots are being overwritten;
+ *	2. record, payload and stamp are written in every ring. Killed here: the serial is not
+ *	   marked, so recovery voids the record, and the sender's next try is the first;
+ *	3. the window is marked. Killed here: recovery finds stamp and mark and publishes;
+ *	4. the retransmission cache is told. Killed before: a retransmission is called a replay;
+ *	5. head, once for the burst: consumers see it. Killed before: as 3.
+ * Each credential goes through 2 to 4 before the next one is looked at, so what lies between head
+ * and the end of a dead writer's records is a run of marked ones with at most one unmarked behind.
+ * Nothing is told to the sender before 3.
+ *
+ * Only what was proved is looked at here, and nothing else may mark or spend: no address, port or
+ * arrival worker decides whether a serial is used.
+ */
+
+#include "dataplane/burst.h"
+
+/* auth ids are proved plaintext: compared without branches. All ones if `id` may be read. */
+static uint32_t
+mask_reads(uint32_t restriction, uint32_t reader)
+{
+	return (uint32_t)(ct_mask_zero(restriction ^ reader) |
+			  ct_mask_zero(restriction ^ CRED_ID_ANYONE));
+}
+
+/* Of `groups`, those that are in use, have a ring here and may read the credential. */
+static uint32_t
+own_readers(const struct worker *worker, const struct own_cred *cred, uint32_t groups)
+{
+	const struct table_group *all = worker->burst.view.policy->groups;
+	uint32_t left = groups & worker->deliver.present & DELIVER_GROUPS;
+	uint32_t readers = 0;
+
+	for (; left != 0; left &= left - 1) {
+		const unsigned group = (unsigned)__builtin_ctz(left);
+		const uint32_t may = mask_reads(cred->auth_uid, all[group].reader_uid) &
+				     mask_reads(cred->auth_gid, all[group].reader_gid);
+
+		if (all[group].is_used)
+			readers |= may & 1u << group;
+	}
+	return readers;
+}
+
+static void
+cache_entry_fill(struct replay_cache_entry *entry, const struct own_cred *cred)
+{
+	*entry = (struct replay_cache_entry){
+		.serial = cred->record.serial,
+		.realm = cred->record.realm,
+		.node = cred->record.node,
+		.port = cred->record.port,
+		.epoch = cred->record.epoch,
+		.verdict = VERDICT_ACCEPTED,
+	};
+	memcpy(entry->tag, cred->answer->tag, sizeof(entry->tag));
+	memcpy(entry->source, cred->record.source, sizeof(entry->source));
+}
+
+/* The serial is marked: an honest retransmission, a replay, or two issuers with one key. */
+static enum verdict
+own_seen(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+{
+	struct replay_cache_entry want;
+	enum replay_cache_result found;
+
+	if (cred->answer == NULL)
+		return VERDICT_REPLAYED;
+	cache_entry_fill(&want, cred);
+	found = replay_cache_find(worker->replay, cred->key.slot->shard % REPLAY_SHARDS, &want,
+		worker->burst.mono_us, cred->key.realm->dup_us, first);
+	if (found == REPLAY_CACHE_COLLISION)
+		stat_add(&worker->stats->serial_collisions, 1);
+	return found == REPLAY_CACHE_DUPLICATE ? VERDICT_DUPLICATE : VERDICT_REPLAYED;
+}
+
+/*
+ * The window's answer. A serial that touches the ring behind the node's line needs that window to
+ * be the node's own and intact; until control has seen to it nothing can be recorded.
+ */
+static enum verdict
+own_window(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+{
+	const struct replay_store *replay = worker->replay;
+	const uint32_t window = cred->key.window;
+	const uint64_t serial = cred->record.serial;
+
+	switch (replay_window_peek(replay, window, serial)) {
+	case REPLAY_NEW:
+		break;
+	case REPLAY_STALE:
+		return VERDICT_STALE;
+	default:
+		return own_seen(worker, cred, first);
+	}
+	if (!replay_line_has(replay->nodes[window].top, serial) &&
+		!replay_window_is_clean(replay, window, cred->record.realm, cred->record.node))
+		return VERDICT_BUSY;
+	return VERDICT_NONE;
+}
+
+/* Who is to get it; UNAUTHORIZED if it must reach somebody and may reach nobody. */
+static enum verdict
+own_groups(const struct worker *worker, const struct own_cred *cred, uint32_t *readers)
+{
+	if (cred->record.kind == CRED_KIND_BEACON) {
+		*readers = own_readers(worker, cred, cred->key.realm->beacon_groups);
+		return VERDICT_NONE;
+	}
+	*readers = own_readers(worker, cred, cred->groups);
+	return *readers == 0 ? VERDICT_UNAUTHORIZED : VERDICT_NONE;
+}
+
+/* The first refusal that applies, VERDICT_NONE if there is none. */
+static enum verdict
+own_judge(struct worker *worker, const struct own_cred *cred, uint32_t *readers, uint8_t *first)
+{
+	enum verdict verdict = cred->record.verdict;
+	enum verdict window;
+
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	window = own_window(worker, cred, first);
+	if (window != VERDICT_NONE && window != VERDICT_BUSY)
+		return window;
+	verdict = own_groups(worker, cred, readers);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	if (window == VERDICT_BUSY ||
+		!deliver_has_room(worker, *readers, deliver_slots(cred->record.payload_size)))
+		return VERDICT_BUSY;
+	return VERDICT_NONE;
+}
+
+/* Steps 2 to 4 above. */
+static void
+own_accept(struct worker *worker, struct own_cred *cred, uint32_t readers)
+{
+	enum replay_result marked;
+
+	cred->record.verdict = VERDICT_ACCEPTED;
+	cred->record.time_us = worker->burst.now_us;
+	deliver_accepted(worker, cred, readers);
+	marked = replay_window_commit(worker->replay, cred->key.window, cred->record.serial,
+		cred->record.epoch, worker->burst.now_us);
+	/* It was new a moment ago, and nobody else writes here: else recovery must void it. */
+	assert(marked == REPLAY_NEW);
+	(void)marked;
+	if (cred->answer != NULL) {
+		struct replay_cache_entry entry;
+
+		cache_entry_fill(&entry, cred);
+		replay_cache_insert(worker->replay, cred->key.slot->shard % REPLAY_SHARDS, &entry,
+			worker->burst.mono_us);
+		answer_accepted(worker, cred, VERDICT_ACCEPTED, VERDICT_ACCEPTED);
+	}
+	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], 1);
+}
+
+void
+own_refuse(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
+{
+	struct verdict_record record = cred->record;
+
+	deliver_refused(worker, &record, verdict, true);
+}
+
+static void
+own_decide(struct worker *worker, struct own_cred *cred)
+{
+	uint8_t first = VERDICT_NONE;
+	uint32_t readers = 0;
+	const enum verdict verdict = own_judge(worker, cred, &readers, &first);
+
+	if (verdict == VERDICT_NONE) {
+		own_accept(worker, cred, readers);
+		return;
+	}
+	own_refuse(worker, cred, verdict);
+	if (verdict == VERDICT_DUPLICATE)
+		answer_accepted(worker, cred, VERDICT_DUPLICATE, first);
+	else
+		answer_refused(worker, cred, verdict);
+}
+
+void
+own_cred_from_item(
+	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer)
+{
+	const struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
+	const uint8_t *id = worker->burst.ids[n].bytes;
+
+	cred->record = (struct verdict_record){
+		.audience = item->cred.audience,
+		.serial = item->cred.serial,
+		.realm = item->cred.realm,
+		.node = item->cred.node,
+		.uid = load_be32(id),
+		.gid = load_be32(id + 4),
+		.port = item->source_port,
+		.payload_size = item->cred.size - CRED_SIZE_MIN,
+		.epoch = item->cred.epoch,
+		.kind = item->cred.kind,
+		.verdict = item->verdict,
+	};
+	memcpy(cred->record.source, item->source, sizeof(item->source));
+	cred->key = item->key;
+	cred->groups = item->groups;
+	cred->payload = item->cred.msg + CRED_AT_PAYLOAD;
+	memcpy(&cred->salt, item->cred.msg + CRED_AT_SALT, sizeof(cred->salt));
+	cred->auth_uid = load_be32(id + 8);
+	cred->auth_gid = load_be32(id + 12);
+	cred->answer = NULL;
+	if (item_wants_reply(item)) {
+		answer_context_fill(worker, item, answer);
+		cred->answer = answer;
+	}
+}
+
+/* What was handed over, with the keys and audiences of the table of this burst. */
+static enum verdict
+own_cred_from_message(
+	const struct worker *worker, const struct handoff_message *message, struct own_cred *cred)
+{
+	const struct view *view = &worker->burst.view;
+	struct verdict_record *record = &cred->record;
+	enum verdict verdict;
+
+	*record = *message->record;
+	record->kind &= (uint8_t)~HANDOFF_KIND_ANSWER;
+	cred->salt = record->stamp;
+	cred->auth_uid = (uint32_t)(record->time_us >> 32);
+	cred->auth_gid = (uint32_t)record->time_us;
+	cred->payload = message->payload;
+	cred->answer = message->answer;
+	cred->key.realm = view_realm(view, record->realm);
+	if (cred->key.realm == NULL)
+		return VERDICT_UNKNOWN_REALM;
+	cred->key.window = view_slot(view, cred->key.realm, record->node);
+	verdict = view_key_find(view, record->realm, record->node, record->epoch, &cred->key);
+	if (!view_audience_find(cred->key.realm, record->audience, &cred->groups) &&
+		record->verdict == VERDICT_NONE)
+		record->verdict = VERDICT_WRONG_AUDIENCE;
+	return verdict;
+}
+
+/* Two workers with different ideas of who owns a node would both write its window. */
+static bool
+own_is_mine(const struct worker *worker, const struct own_cred *cred)
+{
+	return table_shard_owner(cred->key.slot->shard, worker->worker_count) == worker->index;
+}
+
+static void
+own_message(struct worker *worker, const struct handoff_message *message)
+{
+	struct own_cred cred;
+	enum verdict verdict = own_cred_from_message(worker, message, &cred);
+
+	if (verdict == VERDICT_NONE && !view_is_valid_now(&worker->burst.view, cred.key.slot))
+		verdict = VERDICT_UNKNOWN_EPOCH;
+	if (verdict == VERDICT_NONE && !own_is_mine(worker, &cred))
+		verdict = VERDICT_BUSY;
+	if (verdict != VERDICT_NONE)
+		own_refuse(worker, &cred, verdict); /* no live key of ours: silent */
+	else
+		own_decide(worker, &cred);
+}
+
+/* Starts the loads that own_message is going to wait for. */
+static void
+own_prefetch(const struct worker *worker, const struct verdict_record *record)
+{
+	const struct view *view = &worker->burst.view;
+	const struct table_realm *realm = view_realm(view, record->realm);
+	uint32_t window;
+
+	if (realm == NULL)
+		return;
+	window = view_slot(view, realm, record->node);
+	__builtin_prefetch(&view->slots[window]);
+	replay_window_prefetch(worker->replay, window);
+}
+
+/* Takes up to one burst from all peers together, another one first each time. */
+static unsigned
+own_collect(struct worker *worker, struct handoff_message *messages)
+{
+	unsigned peer = worker->handoff_next;
+	unsigned count = 0;
+	unsigned n;
+
+	for (n = 0; n < worker->worker_count; n++) {
+		struct handoff_ring *ring = worker->config.handoff_in[peer];
+
+		while (ring != NULL && count < BURST_FRAMES_MAX &&
+			handoff_ring_take(ring, &messages[count]))
+			own_prefetch(worker, messages[count++].record);
+		peer = peer + 1 < worker->worker_count ? peer + 1 : 0;
+	}
+	worker->handoff_next = peer + 1 < worker->worker_count ? peer + 1 : 0;
+	return count;
+}
+
+static void
+own_release(struct worker *worker)
+{
+	unsigned peer;
+
+	for (peer = 0; peer < worker->worker_count; peer++)
+		if (worker->config.handoff_in[peer] != NULL)
+			handoff_ring_release(worker->config.handoff_in[peer]);
+}
+
+/* What the burst may need of any one ring. */
+static uint32_t
+own_slots(const struct burst *burst, unsigned count, const struct handoff_message *messages,
+	unsigned message_count)
+{
+	uint32_t slots = 0;
+	unsigned n;
+
+	for (n = 0; n < count; n++)
+		slots += deliver_slots(burst->items[burst->live[n]].cred.size - CRED_SIZE_MIN);
+	for (n = 0; n < message_count; n++)
+		slots += deliver_slots(messages[n].record->payload_size);
+	return slots;
+}
+
+unsigned
+burst_own(struct worker *worker, unsigned count)
+{
+	struct handoff_message messages[BURST_FRAMES_MAX];
+	struct answer_context answer;
+	struct own_cred cred;
+	unsigned message_count = 0;
+	unsigned n;
+
+	if (worker->worker_count > 1)
+		message_count = own_collect(worker, messages);
+	worker->deliver.slots = own_slots(&worker->burst, count, messages, message_count);
+	for (n = 0; n < count; n++) {
+		own_cred_from_item(worker, n, &cred, &answer);
+		own_decide(worker, &cred);
+	}
+	for (n = 0; n < message_count; n++)
+		own_message(worker, &messages[n]);
+	if (message_count != 0) {
+		own_release(worker);
+		stat_add(&worker->stats->handed_in, message_count);
+	}
+	return message_count;
+}
