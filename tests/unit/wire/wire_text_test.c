@@ -311,7 +311,7 @@ every_key_byte_round_trip(void **state)
 	guard_fini(&g);
 }
 
-/* Every shorter piece of a key line, at the guard page. */
+/* Every shorter piece of a key line, at either guard page. */
 static void
 cut_key_line_refused(void **state)
 {
@@ -319,16 +319,20 @@ cut_key_line_refused(void **state)
 	char text[NODE_KEY_TEXT_SIZE + 1];
 	struct guard g;
 	size_t length;
+	unsigned side;
 	char *cut;
 
 	(void)state;
 	guard_init(&g);
 	node_key_encode(text, &key);
 	for (length = 0; length <= NODE_KEY_TEXT_SIZE; length++) {
-		cut = (char *)guard_high(&g, length);
-		memcpy(cut, text, length);
-		assert_int_equal(node_key_decode(&back, cut, length),
-			length >= NODE_KEY_TEXT_SIZE - 1 ? 0 : -EBADMSG);
+		for (side = 0; side < 2; side++) {
+			cut = (char *)(side == 0 ? guard_low(&g) : guard_high(&g, length));
+			memcpy(cut, text, length);
+			assert_int_equal(node_key_decode(&back, cut, length),
+				length >= NODE_KEY_TEXT_SIZE - 1 ? 0 : -EBADMSG);
+			assert_true(text_decode(back.key, sizeof(back.key), cut, length) == 0);
+		}
 	}
 	guard_fini(&g);
 }
