@@ -171,6 +171,7 @@ reader_is_intact(const struct verdict_reader *reader)
 	return VERDICT_READER_IS_INTACT(reserved - reader->position <= reader->mask + 1);
 }
 
+/* Lapped, or there is no record where one must be: on at head, and what lies between is lost. */
 static int
 reader_skip(struct verdict_reader *reader, uint64_t head)
 {
@@ -187,8 +188,6 @@ verdict_reader_next(struct verdict_reader *reader, struct verdict_record *record
 
 	if (head == reader->position)
 		return 0;
-	if (head - reader->position > reader->mask + 1)
-		return reader_skip(reader, head);
 	copy_words(record, slot, sizeof(*record));
 	if (!record_is_at(record, reader->position, head))
 		return reader_skip(reader, head);

@@ -15,17 +15,30 @@
 
 #include <string.h>
 
+/* Comes after each store whose place in the order counts; a test stops here. */
+#ifndef VERDICT_STORE_STEP
+#define VERDICT_STORE_STEP() ((void)0)
+#endif
+
 static inline struct verdict_record *
 verdict_writer_slot(const struct verdict_writer *writer, uint64_t position)
 {
 	return &writer->slots[position & writer->mask];
 }
 
-/* Stores before it are seen before it, by readers and by who recovers from a kill. */
+/* Release: stores before it are seen before it, by readers and by who recovers from a kill. */
 static inline void
 verdict_slot_stamp(struct verdict_record *slot, uint64_t stamp)
 {
 	__atomic_store_n(&slot->stamp, (uint32_t)stamp, __ATOMIC_RELEASE);
+	VERDICT_STORE_STEP();
+}
+
+static inline void
+verdict_counter_store(_Atomic uint64_t *counter, uint64_t value)
+{
+	atomic_store_explicit(counter, value, memory_order_release);
+	VERDICT_STORE_STEP();
 }
 
 static inline uint32_t
@@ -47,11 +60,11 @@ verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots)
 		return;
 	if (end > writer->end) {
 		writer->end = end;
-		atomic_store_explicit(&ring->reserved, end, memory_order_relaxed);
+		verdict_counter_store(&ring->reserved, end);
 	}
 	atomic_thread_fence(memory_order_release);
 	verdict_slot_stamp(verdict_writer_slot(writer, writer->position), writer->position);
-	atomic_store_explicit(&ring->voided, writer->position, memory_order_release);
+	verdict_counter_store(&ring->voided, writer->position);
 }
 
 static inline uint8_t *
@@ -75,5 +88,5 @@ verdict_writer_append(struct verdict_writer *writer, const struct verdict_record
 static inline void
 verdict_writer_publish(struct verdict_writer *writer)
 {
-	atomic_store_explicit(&writer->ring->head, writer->position, memory_order_release);
+	verdict_counter_store(&writer->ring->head, writer->position);
 }
