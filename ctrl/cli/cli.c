@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctrl/cli/cli.h"
+#include "ctrl/cli/help.h"
+#include "ctrl/cli/verbs.h"
+
+const struct cli_verb *const cli_verbs[] = {
+	&verb_run,
+	&verb_demo,
+	&verb_status,
+	&verb_watch,
+	&verb_realm_init,
+	&verb_realm_list,
+	&verb_node_add,
+	&verb_node_list,
+	&verb_node_revoke,
+	&verb_node_key,
+	&verb_mint,
+	&verb_send,
+	&verb_verdicts,
+	&verb_reload,
+	&verb_help,
+	NULL,
+};
+
+static void
+say(const struct cli *cli, const char *format, va_list arguments)
+{
+	fflush(stdout);
+	fprintf(stderr, "credgate%s%s: ", cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+}
+
+int
+cli_fail(const struct cli *cli, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(cli, format, arguments);
+	va_end(arguments);
+	return CLI_FAILED;
+}
+
+int
+cli_usage(const struct cli *cli, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(cli, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "Try 'credgate%s%s --help'.\n", cli->verb ? " " : "",
+		cli->verb ? cli->verb->name : "");
+	return CLI_USAGE;
+}
+
+int
+cli_finish(const struct cli *cli, int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	return cli_fail(cli, "cannot write the output: %m");
+}
+
+const struct cli_verb *
+cli_verb_find(char **words, int count, int *used)
+{
+	const struct cli_verb *const *verb;
+	size_t first;
+
+	for (verb = cli_verbs; *verb && count > 0; verb++) {
+		first = strcspn((*verb)->name, " ");
+		if (strlen(words[0]) != first || strncmp((*verb)->name, words[0], first) != 0)
+			continue;
+		*used = (*verb)->name[first] == ' ' ? 2 : 1;
+		if (*used == 1 || (count > 1 && strcmp((*verb)->name + first + 1, words[1]) == 0))
+			return *verb;
+	}
+	return NULL;
+}
+
+bool
+cli_is_noun(const char *word)
+{
+	const struct cli_verb *const *verb;
+	size_t size = strlen(word);
+
+	for (verb = cli_verbs; *verb; verb++)
+		if (strncmp((*verb)->name, word, size) == 0 && (*verb)->name[size] == ' ')
+			return true;
+	return false;
+}
+
+static bool
+is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* "credgate node" and "credgate node --help" list what can be done with nodes. */
+static int
+noun_main(struct cli *cli, int argc, char **argv)
+{
+	char words[64];
+
+	if (argc > 1 && is_help(argv[1])) {
+		help_overview(stdout, argv[0]);
+		return cli_finish(cli, CLI_DONE);
+	}
+	if (argc > 1) {
+		snprintf(words, sizeof(words), "%s %s", argv[0], argv[1]);
+		cli_usage(cli, "unknown verb '%s'", words);
+		if (cli_nearest_verb(words))
+			fprintf(stderr, "Did you mean '%s'?\n", cli_nearest_verb(words));
+		return CLI_USAGE;
+	}
+	help_overview(stderr, argv[0]);
+	return CLI_USAGE;
+}
+
+static int
+verb_main(struct cli *cli, int argc, char **argv)
+{
+	int used;
+
+	cli->verb = cli_verb_find(argv, argc, &used);
+	if (cli->verb) {
+		cli->argc = argc - used + 1;
+		cli->argv = argv + used - 1;
+		if (!cli->verb->is_passed_over || cli->argc != 2 || !is_help(cli->argv[1]))
+			return cli->verb->run(cli);
+		help_verb(stdout, cli->verb);
+		return cli_finish(cli, CLI_DONE);
+	}
+	if (cli_is_noun(argv[0]))
+		return noun_main(cli, argc, argv);
+	cli_usage(cli, "unknown verb '%s'", argv[0]);
+	if (cli_nearest_verb(argv[0]))
+		fprintf(stderr, "Did you mean '%s'?\n", cli_nearest_verb(argv[0]));
+	return CLI_USAGE;
+}
+
+/* What may stand before the verb. */
+enum {
+	BEFORE_CONFIG = CLI_ID_FIRST,
+	BEFORE_RUN_DIR,
+};
+
+static const struct option before_verb[] = {
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{"config", required_argument, NULL, BEFORE_CONFIG},
+	{"run-dir", required_argument, NULL, BEFORE_RUN_DIR},
+	{NULL, 0, NULL, 0},
+};
+
+static int
+before_take(struct cli *cli, int id, char **argv)
+{
+	switch (id) {
+	case 'h':
+		help_overview(stdout, NULL);
+		return cli_finish(cli, CLI_DONE);
+	case 'V':
+		puts("credgate " CLI_VERSION);
+		return cli_finish(cli, CLI_DONE);
+	case BEFORE_CONFIG:
+		cli->config = optarg;
+		return CLI_GO;
+	case BEFORE_RUN_DIR:
+		cli->run_dir = optarg;
+		return CLI_GO;
+	case ':':
+		return cli_usage(cli, "%s takes a value", argv[optind - 1]);
+	default:
+		return cli_usage(cli, "unknown option '%s'", argv[optind - 1]);
+	}
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	struct cli cli = {0};
+	int id, code;
+
+	/* A reader that went away (| head) ends in an error of write, not in a signal. */
+	signal(SIGPIPE, SIG_IGN);
+	opterr = 0;
+	optind = 0;
+	while ((id = getopt_long(argc, argv, "+:hV", before_verb, NULL)) != -1) {
+		code = before_take(&cli, id, argv);
+		if (code != CLI_GO)
+			return code;
+	}
+	if (optind < argc)
+		return verb_main(&cli, argc - optind, argv + optind);
+	help_overview(stderr, NULL);
+	return CLI_USAGE;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/cli/request.h"
+#include "ctrl/cli/verbs.h"
+
+static int
+reload_run(struct cli *cli)
+{
+	json_t *result;
+	int code = cli_parse(cli, NULL, NULL);
+
+	if (code != CLI_GO)
+		return code;
+	result = request_once(cli, "reload", NULL);
+	if (!result)
+		return CLI_FAILED;
+	if (cli->has_json)
+		request_print_json(result);
+	else
+		puts("the configuration was taken again");
+	json_decref(result);
+	return cli_finish(cli, CLI_DONE);
+}
+
+const struct cli_verb verb_reload = {
+	.name = "reload",
+	.operands = "",
+	.summary = "Take realms and groups from the configuration file again",
+	.detail = "A file with a mistake changes nothing: the gateway goes on with what it has.\n"
+		  "What has a size in shared memory (ports, workers, nodes_max) needs a restart.\n",
+	.examples = "credgate reload\n",
+	.common = CLI_TAKES_JSON | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR,
+	.run = reload_run,
+};

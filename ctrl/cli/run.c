@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "ctrl/cli/program.h"
+#include "ctrl/cli/verbs.h"
+
+/* Beside us, one up in a build tree, where packages put daemons. */
+static const char *const places[] = {
+	"%s",
+	"%s/..",
+	CLI_LIBEXECDIR,
+	CLI_LIBEXECDIR "/credgate",
+	CLI_SBINDIR,
+	NULL,
+};
+
+static bool
+has_config(const struct cli *cli)
+{
+	int i;
+
+	for (i = 1; i < cli->argc; i++)
+		if (strcmp(cli->argv[i], "--config") == 0 || strcmp(cli->argv[i], "-c") == 0 ||
+			strncmp(cli->argv[i], "--config=", 9) == 0)
+			return true;
+	return false;
+}
+
+static int
+run_run(struct cli *cli)
+{
+	char path[PATH_MAX];
+
+	if (program_find(places, "credgated", path) != 0)
+		return cli_fail(
+			cli, "there is no credgated beside this program nor in %s", CLI_LIBEXECDIR);
+	return program_exec(cli, path, "--config", has_config(cli) ? NULL : cli_config_path(cli));
+}
+
+const struct cli_verb verb_run = {
+	.name = "run",
+	.operands = "[ARGUMENT]...",
+	.summary = "Start the gateway: credgated, which starts the dataplane",
+	.detail = "Replaces itself by credgated and passes all arguments on; stays in the\n"
+		  "foreground until SIGINT or SIGTERM.\n",
+	.examples = "credgate run --config /etc/credgate/credgate.yaml\n",
+	.exits = "0\tthe gateway was stopped\n"
+		 "1\tit could not start, or ended with a failure\n"
+		 "2\twrong usage\n",
+	.common = CLI_TAKES_CONFIG,
+	.is_passed_over = true,
+	.operands_max = CLI_OPERANDS_ANY,
+	.run = run_run,
+};

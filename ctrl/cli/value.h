@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * What people write on a command line. All functions return 0, or -EINVAL and leave the result
+ * alone; none of them takes white space, signs where none is meant, or anything behind the value.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Decimal, or hexadecimal after 0x; from `min` to `max`. */
+int value_number(const char *text, uint64_t min, uint64_t max, uint64_t *number);
+
+/*
+ * A length of time: digits with an optional unit us, ms, s, m, h or d; without one they count
+ * `unit_us` microseconds each. At most `max_us`.
+ */
+int value_duration(const char *text, uint64_t unit_us, uint64_t max_us, uint64_t *duration_us);
+
+/* An instant: microseconds since the Unix epoch, or +DURATION and -DURATION from `now_us`. */
+int value_instant(const char *text, uint64_t now_us, uint64_t *instant_us);
+
+/* An IPv4 or IPv6 address without a zone; IPv4 becomes ::ffff:a.b.c.d, written so or not. */
+int value_address(const char *text, uint8_t address[16]);
+
+/* 1 ... 4, or cmac128, cmac256, sealed128, sealed256. */
+int value_suite(const char *text, unsigned *suite);
+const char *value_suite_name(unsigned suite);
+
+/* A number, a name the system knows, or (if `may_be_anyone`) "anyone": UINT32_MAX. */
+int value_uid(const char *text, bool may_be_anyone, uint32_t *uid);
+int value_gid(const char *text, bool may_be_anyone, uint32_t *gid);
+
+/* HOST, HOST:PORT, [V6]:PORT, [V6] or a bare V6. `port` becomes `port_default` if there is none. */
+#define VALUE_HOST_SIZE 256
+#define VALUE_PORT_SIZE 32
+int value_endpoint(const char *text, const char *port_default, char host[VALUE_HOST_SIZE],
+	char port[VALUE_PORT_SIZE]);
+
+/*
+ * Node names with ranges, as clusters write them: "n[001-128,200]-ib" is 129 names; what is outside
+ * brackets stays as it is. Calls `each` with every name in order until it returns non-zero, and
+ * returns that; -EINVAL if the pattern is none; never more than VALUE_NAMES_MAX names.
+ */
+#define VALUE_NAME_SIZE 64
+#define VALUE_NAMES_MAX 1048576
+int value_names(const char *pattern, int (*each)(void *context, const char *name), void *context);

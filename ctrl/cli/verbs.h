@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The verbs, one file per verb or noun. */
+
+#include "ctrl/cli/cli.h"
+
+extern const struct cli_verb verb_run;
+extern const struct cli_verb verb_demo;
+extern const struct cli_verb verb_status;
+extern const struct cli_verb verb_watch;
+extern const struct cli_verb verb_realm_init;
+extern const struct cli_verb verb_realm_list;
+extern const struct cli_verb verb_node_add;
+extern const struct cli_verb verb_node_list;
+extern const struct cli_verb verb_node_revoke;
+extern const struct cli_verb verb_node_key;
+extern const struct cli_verb verb_mint;
+extern const struct cli_verb verb_send;
+extern const struct cli_verb verb_verdicts;
+extern const struct cli_verb verb_reload;
+extern const struct cli_verb verb_help;

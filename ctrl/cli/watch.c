@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <credgate/credgate.h>
+
+#include "ctrl/cli/request.h"
+#include "ctrl/cli/value.h"
+#include "ctrl/cli/verbs.h"
+#include "ctrl/cli/watch.h"
+#include "verdict/verdict.h"
+
+#define WATCH_SOURCES_MAX 17 /* every group, and the refusals */
+#define WATCH_REALMS_MAX  64
+#define WATCH_BURST       256 /* records of one ring before the next has its turn */
+
+/* A single source sleeps; several are looked at in turn, so none may sleep for long. */
+#define WATCH_WAIT_ONE_MS  500
+#define WATCH_WAIT_MANY_MS 20
+#define WATCH_ATTACH_MS    250
+
+enum {
+	WATCH_GROUP = CLI_ID_FIRST,
+	WATCH_REFUSED,
+	WATCH_ALL,
+	WATCH_TIMEOUT,
+};
+
+static const struct cli_option watch_options[] = {
+	{"group", WATCH_GROUP, "NAME", "what this group is given; may be repeated"},
+	{"refused", WATCH_REFUSED, NULL, "all refusals, for those who may observe"},
+	{"all", WATCH_ALL, NULL, "all groups and the refusals (default; asks the admin socket)"},
+	{"count", 'n', "N", "stop after N verdicts"},
+	{"timeout", WATCH_TIMEOUT, "TIME", "stop after this time, as 30, 500ms or 5m"},
+	{NULL, 0, NULL, NULL},
+};
+
+struct source {
+	const char *group; /* NULL: the refusals */
+	struct cg_reader *reader;
+	uint64_t lost; /* of this reader, as far as it was told */
+	bool was_lost; /* the gateway is away, and that was told */
+};
+
+struct realm_name {
+	uint32_t id;
+	const char *name;
+};
+
+struct watch {
+	struct cli *cli;
+	struct source sources[WATCH_SOURCES_MAX];
+	size_t source_count;
+	bool has_all;
+	bool is_aligned;
+	uint64_t count_max;   /* 0: no limit */
+	uint64_t duration_us; /* 0: no limit */
+	uint64_t until_us;
+	char socket_path[256];
+	struct realm_name realms[WATCH_REALMS_MAX];
+	size_t realm_count;
+	json_t *realm_list; /* owns the names of realms */
+	json_t *status;     /* owns the names of groups */
+	uint64_t counters[VERDICT_COUNTERS];
+	uint64_t count;
+	uint64_t lost;
+};
+
+static volatile sig_atomic_t is_stopped;
+
+static void
+stop(int number)
+{
+	(void)number;
+	is_stopped = 1;
+}
+
+static uint64_t
+monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int
+add_source(struct watch *watch, const char *group)
+{
+	if (watch->source_count == WATCH_SOURCES_MAX)
+		return cli_usage(watch->cli, "at most %d groups", WATCH_SOURCES_MAX - 1);
+	watch->sources[watch->source_count++] = (struct source){.group = group};
+	return CLI_DONE;
+}
+
+static int
+watch_take(struct cli *cli, void *context, int id, const char *value)
+{
+	struct watch *watch = context;
+
+	switch (id) {
+	case WATCH_GROUP:
+		return add_source(watch, value);
+	case WATCH_REFUSED:
+		return add_source(watch, NULL);
+	case WATCH_ALL:
+		watch->has_all = true;
+		return CLI_DONE;
+	case 'n':
+		if (value_number(value, 1, UINT64_MAX, &watch->count_max))
+			return cli_bad_value(cli, id, value, "a number from 1");
+		return CLI_DONE;
+	default:
+		if (value_duration(value, 1000000, INT64_MAX / 2, &watch->duration_us) ||
+			!watch->duration_us)
+			return cli_bad_value(cli, id, value, "a time as 30, 500ms or 5m");
+		return CLI_DONE;
+	}
+}
+
+/* ---- what the gateway has ---- */
+
+/* All its groups, and the refusals. */
+static int
+find_groups(struct watch *watch)
+{
+	const json_t *group;
+	size_t i;
+	int code = CLI_DONE;
+
+	watch->status = request_once(watch->cli, "status", NULL);
+	if (!watch->status) {
+		fputs("Without the admin socket, name what to watch: --group NAME.\n", stderr);
+		return CLI_FAILED;
+	}
+	watch->source_count = 0;
+	json_array_foreach(json_object_get(watch->status, "groups"), i, group)
+	{
+		if (code == CLI_DONE)
+			code = add_source(watch, request_text(group, "name"));
+	}
+	return code == CLI_DONE ? add_source(watch, NULL) : code;
+}
+
+/* Names of realms are a convenience of those who may ask: without them, numbers do. */
+static void
+find_realms(struct watch *watch)
+{
+	const json_t *realm;
+	size_t i;
+
+	watch->realm_list = request_try(watch->cli, "realm.list");
+	json_array_foreach(json_object_get(watch->realm_list, "realms"), i, realm)
+	{
+		if (watch->realm_count == WATCH_REALMS_MAX)
+			break;
+		watch->realms[watch->realm_count++] = (struct realm_name){
+			.id = (uint32_t)request_number(realm, "id"),
+			.name = request_text(realm, "name"),
+		};
+	}
+}
+
+static const char *
+realm_name(const struct watch *watch, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < watch->realm_count; i++)
+		if (watch->realms[i].id == id)
+			return watch->realms[i].name;
+	return NULL;
+}
+
+/* ---- attaching ---- */
+
+static const char *
+source_name(const struct source *source)
+{
+	return source->group ? source->group : "refused";
+}
+
+static int
+say_not_attached(const struct watch *watch, const struct source *source, int status)
+{
+	if (status == -ENOENT || status == -ECONNREFUSED)
+		return cli_fail(watch->cli, "%s (is credgated running? %s)", cg_error(),
+			watch->socket_path);
+	if (status == -EACCES || status == -EPERM)
+		return cli_fail(watch->cli, "%s (%s may only be read by %s)", cg_error(),
+			source_name(source),
+			source->group ? "the group's 'reader'"
+				      : "the configuration's 'admins' and 'observers'");
+	return cli_fail(watch->cli, "%s", cg_error());
+}
+
+/* With --all, what is not given to us is left out, as long as something remains. */
+static int
+attach_all(struct watch *watch)
+{
+	size_t i, kept = 0;
+	int status = -ENOENT, code = CLI_FAILED;
+
+	for (i = 0; i < watch->source_count; i++) {
+		watch->sources[kept] = watch->sources[i];
+		status = cg_reader_open(&watch->sources[kept].reader, watch->socket_path,
+			watch->sources[kept].group);
+		if (status == 0) {
+			kept++;
+			continue;
+		}
+		code = say_not_attached(watch, &watch->sources[kept], status);
+		if (!watch->has_all)
+			break;
+	}
+	watch->source_count = kept;
+	return kept > 0 && (status == 0 || watch->has_all) ? CLI_DONE : code;
+}
+
+/* Told once when the gateway goes and once when it is back; positions begin anew. */
+static void
+attach_again(struct watch *watch, struct source *source)
+{
+	int status;
+
+	if (source->reader) {
+		cg_reader_close(source->reader);
+		source->reader = NULL;
+		source->lost = 0;
+	}
+	if (!source->was_lost)
+		cli_fail(
+			watch->cli, "%s: the gateway is gone, waiting for it", source_name(source));
+	source->was_lost = true;
+	status = cg_reader_open(&source->reader, watch->socket_path, source->group);
+	if (status != 0) {
+		source->reader = NULL;
+		usleep(WATCH_ATTACH_MS * 1000);
+		return;
+	}
+	source->was_lost = false;
+	cli_fail(watch->cli, "%s: attached again", source_name(source));
+}
+
+/* ---- printing ---- */
+
+static void
+print_record(struct watch *watch, const struct source *source, const struct cg_record *record)
+{
+	const char *realm = realm_name(watch, record->realm);
+	char line[WATCH_LINE_SIZE];
+	json_t *object;
+
+	if (watch->cli->has_json) {
+		object = watch_json(record, source_name(source), realm);
+		request_print_json_line(object);
+		json_decref(object);
+	} else {
+		watch_line(line, record, source_name(source), realm, watch->is_aligned);
+		puts(line);
+	}
+	watch->counters[record->verdict % VERDICT_COUNTERS]++;
+	watch->count++;
+}
+
+static void
+print_lost(struct watch *watch, struct source *source)
+{
+	uint64_t lost = cg_reader_lost(source->reader);
+
+	if (lost == source->lost)
+		return;
+	if (watch->cli->has_json)
+		printf("{\"ring\": \"%s\", \"lost_slots\": %" PRIu64 "}\n", source_name(source),
+			lost - source->lost);
+	else
+		cli_fail(watch->cli,
+			"%s: too slow, lost %" PRIu64 " slots (a verdict takes one and its payload "
+			"one per 64 bytes)",
+			source_name(source), lost - source->lost);
+	watch->lost += lost - source->lost;
+	source->lost = lost;
+}
+
+static void
+print_summary(const struct watch *watch)
+{
+	unsigned verdict;
+
+	if (watch->cli->has_json)
+		return;
+	fprintf(stderr, "%" PRIu64 " verdicts", watch->count);
+	for (verdict = 0; verdict < VERDICT_COUNTERS; verdict++)
+		if (watch->counters[verdict])
+			fprintf(stderr, ", %" PRIu64 " %s", watch->counters[verdict],
+				verdict_text(verdict));
+	if (watch->lost)
+		fprintf(stderr, "; %" PRIu64 " slots lost", watch->lost);
+	fputc('\n', stderr);
+}
+
+/* ---- the loop ---- */
+
+static bool
+is_over(const struct watch *watch)
+{
+	return is_stopped || (watch->count_max && watch->count >= watch->count_max) ||
+	       (watch->until_us && monotonic_us() >= watch->until_us);
+}
+
+/* Prints what is there. Returns how many, or -EPIPE. */
+static int
+drain(struct watch *watch, struct source *source)
+{
+	struct cg_record record = {.size = sizeof(record)};
+	int status = 0, count;
+
+	for (count = 0; count < WATCH_BURST && !is_over(watch); count++) {
+		status = cg_reader_next(source->reader, &record);
+		if (status <= 0)
+			break;
+		print_record(watch, source, &record);
+	}
+	print_lost(watch, source);
+	fflush(stdout);
+	return status < 0 ? status : count;
+}
+
+static int
+wait_ms(const struct watch *watch)
+{
+	uint64_t now = monotonic_us(), left_ms;
+	int most = watch->source_count > 1 ? WATCH_WAIT_MANY_MS : WATCH_WAIT_ONE_MS;
+
+	if (!watch->until_us)
+		return most;
+	left_ms = watch->until_us > now ? (watch->until_us - now) / 1000 + 1 : 0;
+	return left_ms < (uint64_t)most ? (int)left_ms : most;
+}
+
+/* One look at every source; sleeps if there was nothing anywhere. */
+static void
+look(struct watch *watch)
+{
+	struct source *source;
+	int found = 0, status;
+	size_t i;
+
+	for (i = 0; i < watch->source_count; i++) {
+		source = &watch->sources[i];
+		status = source->reader ? drain(watch, source) : -EPIPE;
+		if (status < 0)
+			attach_again(watch, source);
+		else
+			found += status;
+	}
+	for (i = 0; i < watch->source_count && !found && !is_over(watch); i++)
+		if (watch->sources[i].reader)
+			cg_reader_wait(watch->sources[i].reader, wait_ms(watch));
+}
+
+static int
+watch_all(struct watch *watch)
+{
+	struct sigaction action = {.sa_handler = stop};
+	char titles[WATCH_LINE_SIZE];
+	int code = attach_all(watch);
+
+	if (code != CLI_DONE)
+		return code;
+	/* Without SA_RESTART, so that a wait ends. */
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (!watch->cli->has_json) {
+		watch_titles(titles, watch->is_aligned);
+		puts(titles);
+	}
+	fflush(stdout);
+	watch->until_us = watch->duration_us ? monotonic_us() + watch->duration_us : 0;
+	while (!is_over(watch) && !ferror(stdout))
+		look(watch);
+	print_summary(watch);
+	return CLI_DONE;
+}
+
+static void
+watch_fini(struct watch *watch)
+{
+	size_t i;
+
+	for (i = 0; i < watch->source_count; i++)
+		if (watch->sources[i].reader)
+			cg_reader_close(watch->sources[i].reader);
+	json_decref(watch->realm_list);
+	json_decref(watch->status);
+}
+
+static int
+watch_run(struct cli *cli)
+{
+	struct watch watch = {.cli = cli};
+	int code = cli_parse(cli, watch_take, &watch);
+
+	if (code != CLI_GO)
+		return code;
+	watch.is_aligned = !cli->has_tsv && isatty(STDOUT_FILENO);
+	snprintf(
+		watch.socket_path, sizeof(watch.socket_path), "%s/consumer.sock", cli_run_dir(cli));
+	watch.has_all = watch.has_all || watch.source_count == 0;
+	code = watch.has_all ? find_groups(&watch) : CLI_DONE;
+	if (code == CLI_DONE) {
+		find_realms(&watch);
+		code = watch_all(&watch);
+	}
+	watch_fini(&watch);
+	return cli_finish(cli, code);
+}
+
+const struct cli_verb verb_watch = {
+	.name = "watch",
+	.operands = "",
+	.summary = "Print verdicts as they are made, straight from shared memory",
+	.detail =
+		"Never slows the gateway; who reads too slowly loses verdicts and is told how\n"
+		"many. When the gateway restarts, watch attaches again. A '?' behind realm and\n"
+		"node says that the tag was not proved: they are only claimed. Payloads are shown\n"
+		"with escapes and cut; --json has all of it, also as base64. Ctrl-C ends with a\n"
+		"summary.\n",
+	.examples = "credgate watch\n"
+		    "credgate watch --group scheduler --json | jq -r .payload_base64\n"
+		    "credgate watch --refused --timeout 60 --tsv | cut -f2 | sort | uniq -c\n",
+	.options = {watch_options},
+	.common = CLI_TAKES_JSON | CLI_TAKES_TSV | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR,
+	.run = watch_run,
+};
