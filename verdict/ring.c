@@ -12,9 +12,6 @@
 
 #define PAGE_SIZE 4096u
 
-/* A slot's bytes as the words they are copied by. */
-typedef uint64_t __attribute__((may_alias)) slot_word_t;
-
 static bool
 capacity_is_valid(uint32_t capacity)
 {
@@ -147,16 +144,19 @@ verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring *ri
 
 /* Each word once, so that what is checked is what is used. */
 static void
-copy_words(void *to, const void *from, size_t size)
+copy_words(uint8_t *to, const void *from, size_t size)
 {
-	const slot_word_t *words = from;
-	uint8_t *bytes = to;
-	size_t i;
+	const verdict_word_t *words = from;
+	uint64_t word;
 
-	for (i = 0; i < size; i += sizeof(*words)) {
-		const uint64_t word = __atomic_load_n(words + i / sizeof(*words), __ATOMIC_RELAXED);
-
-		memcpy(bytes + i, &word, size - i < sizeof(word) ? size - i : sizeof(word));
+	for (; size >= sizeof(word); size -= sizeof(word)) {
+		word = __atomic_load_n(words++, __ATOMIC_RELAXED);
+		memcpy(to, &word, sizeof(word));
+		to += sizeof(word);
+	}
+	if (size != 0) {
+		word = __atomic_load_n(words, __ATOMIC_RELAXED);
+		memcpy(to, &word, size);
 	}
 }
 
@@ -188,7 +188,7 @@ verdict_reader_next(struct verdict_reader *reader, struct verdict_record *record
 
 	if (head == reader->position)
 		return 0;
-	copy_words(record, slot, sizeof(*record));
+	copy_words((uint8_t *)record, slot, sizeof(*record));
 	if (!record_is_at(record, reader->position, head))
 		return reader_skip(reader, head);
 	copy_words(payload, slot + 1, record->payload_size);

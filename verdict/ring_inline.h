@@ -20,20 +20,23 @@
 #define VERDICT_STORE_STEP() ((void)0)
 #endif
 
+/* A slot's bytes as the words they are copied by. */
+typedef uint64_t __attribute__((may_alias)) verdict_word_t;
+
 static inline struct verdict_record *
 verdict_writer_slot(const struct verdict_writer *writer, uint64_t position)
 {
 	return &writer->slots[position & writer->mask];
 }
 
-/* Release: stores before it are seen before it, by readers and by who recovers from a kill. */
 static inline void
-verdict_slot_stamp(struct verdict_record *slot, uint64_t stamp)
+verdict_slot_void(struct verdict_record *slot, uint64_t position)
 {
-	__atomic_store_n(&slot->stamp, (uint32_t)stamp, __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->stamp, (uint32_t)position, __ATOMIC_RELEASE);
 	VERDICT_STORE_STEP();
 }
 
+/* Release: stores before it are seen before it, by readers and by who recovers from a kill. */
 static inline void
 verdict_counter_store(_Atomic uint64_t *counter, uint64_t value)
 {
@@ -63,24 +66,38 @@ verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots)
 		verdict_counter_store(&ring->reserved, end);
 	}
 	atomic_thread_fence(memory_order_release);
-	verdict_slot_stamp(verdict_writer_slot(writer, writer->position), writer->position);
+	verdict_slot_void(verdict_writer_slot(writer, writer->position), writer->position);
 	verdict_counter_store(&ring->voided, writer->position);
+}
+
+/* In words, since the fields were just stored one by one; stamp and audience in the last of them. */
+static inline void
+verdict_slot_fill(struct verdict_record *slot, const struct verdict_record *record, uint64_t stamp)
+{
+	const uint32_t first[2] = {(uint32_t)stamp, record->audience};
+	const verdict_word_t *from = (const verdict_word_t *)record;
+	verdict_word_t *to = (verdict_word_t *)slot;
+	uint64_t word;
+	size_t i;
+
+	for (i = 1; i < sizeof(*slot) / sizeof(word); i++)
+		__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+	memcpy(&word, first, sizeof(word));
+	__atomic_store_n(&to[0], word, __ATOMIC_RELEASE);
+	VERDICT_STORE_STEP();
 }
 
 static inline uint8_t *
 verdict_writer_append(struct verdict_writer *writer, const struct verdict_record *record)
 {
-	const size_t stamp_size = sizeof(record->stamp);
 	const uint64_t position = writer->position;
 	const uint64_t next = position + 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size);
 	struct verdict_record *slot = verdict_writer_slot(writer, position);
 
 	assert(next <= writer->end);
 	if (next < writer->end)
-		verdict_slot_stamp(verdict_writer_slot(writer, next), next);
-	memcpy((uint8_t *)slot + stamp_size, (const uint8_t *)record + stamp_size,
-		sizeof(*slot) - stamp_size);
-	verdict_slot_stamp(slot, position + 1);
+		verdict_slot_void(verdict_writer_slot(writer, next), next);
+	verdict_slot_fill(slot, record, position + 1);
 	writer->position = next;
 	return (uint8_t *)(slot + 1);
 }

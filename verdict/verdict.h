@@ -67,14 +67,13 @@ enum verdict {
 #define VERDICT_COUNTERS 32
 
 /* One verdict, the first that applies, in this order. */
+/* clang-format off */
 #define VERDICT_PRECEDENCE(X)                                                                      \
-	X(MALFORMED)                                                                               \
-	X(UNSUPPORTED)                                                                             \
-	X(UNKNOWN_REALM)                                                                           \
-	X(UNKNOWN_NODE)                                                                            \
-	X(REVOKED) X(UNKNOWN_EPOCH) X(BAD_TAG) X(WRONG_ORIGIN) X(WRONG_AUDIENCE) X(NOT_YET_VALID)  \
-		X(EXPIRED) X(FLOOR) X(STALE) X(DUPLICATE) X(REPLAYED) X(FORBIDDEN) X(UNAUTHORIZED) \
-			X(STORE_FULL) X(BUSY) X(OVER_RATE) X(ACCEPTED)
+	X(MALFORMED) X(UNSUPPORTED) X(UNKNOWN_REALM) X(UNKNOWN_NODE) X(REVOKED) X(UNKNOWN_EPOCH)   \
+	X(BAD_TAG) X(WRONG_ORIGIN) X(WRONG_AUDIENCE) X(NOT_YET_VALID) X(EXPIRED) X(FLOOR) X(STALE) \
+	X(DUPLICATE) X(REPLAYED) X(FORBIDDEN) X(UNAUTHORIZED) X(STORE_FULL) X(BUSY) X(OVER_RATE)   \
+	X(ACCEPTED)
+/* clang-format on */
 
 /* "accepted", ...; "unknown" for a number that is none. Any thread; never NULL. */
 const char *verdict_text(unsigned verdict);
