@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * What the main thread does while workers poll: heartbeat, waking sleeping readers, watching the
+ * real-time clock for steps, and waiting for control or a signal to end it all.
+ */
+
+#include <stdint.h>
+
+#include "dataplane/failure.h"
+#include "dataplane/setup_priv.h"
+#include "dataplane/waker.h"
+
+struct housekeeping {
+	const struct setup *setup;
+	struct waker waker;
+	int wake_fd;   /* eventfd, written by a worker that ends a sleep */
+	int signal_fd; /* SIGTERM and SIGINT */
+	int64_t clock_offset_us;
+};
+
+/*
+ * Blocks SIGTERM and SIGINT, in this thread and all it makes from now on: before the first one. 0
+ * or -errno; housekeeping_fini undoes it, also after a failure.
+ */
+int housekeeping_init(
+	struct housekeeping *house, const struct setup *setup, struct failure *failure);
+void housekeeping_fini(struct housekeeping *house);
+
+/* Returns when control is gone or asks to stop, or a signal came. */
+void housekeeping_run(struct housekeeping *house);
