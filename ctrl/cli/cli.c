@@ -28,7 +28,7 @@ const struct cli_verb *const cli_verbs[] = {
 	NULL,
 };
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 say(const struct cli *cli, const char *format, va_list arguments)
 {
 	fflush(stdout);

@@ -9,7 +9,7 @@
 
 #define HELP_LABEL_SIZE 80
 
-/* "-o, --output FILE", or with blanks where the letter would be. Returns the length, as snprintf. */
+/* "-o, --output FILE", with blanks where there is no letter. Returns the length, as snprintf. */
 int help_option_label(char *label, size_t room, const struct cli_option *option);
 
 /* Every verb with its line; with `noun` only those that begin with that word. */

@@ -3,8 +3,10 @@
 
 /* Calls the whole command line in a child and keeps what it printed. */
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -16,6 +18,9 @@
 #define CALL_WORDS_MAX 32
 
 struct call {
+	pid_t child;
+	int out_fd;
+	int err_fd;
 	int code; /* exit code; 256 if it did not exit */
 	char out[CALL_TEXT_SIZE];
 	char err[CALL_TEXT_SIZE];
@@ -27,37 +32,82 @@ call_read(int fd, char text[CALL_TEXT_SIZE])
 	ssize_t size = pread(fd, text, CALL_TEXT_SIZE - 1, 0);
 
 	text[size > 0 ? size : 0] = '\0';
-	close(fd);
 }
 
-/* Words after the program's name, ending with NULL. */
+static inline void
+call_start(struct call *call, const char *word, va_list words)
+{
+	char *argv[CALL_WORDS_MAX + 1] = {strdup("credgate")};
+	int argc = 1, code;
+
+	for (; word && argc < CALL_WORDS_MAX; word = va_arg(words, const char *))
+		argv[argc++] = strdup(word);
+	call->out_fd = memfd_create("out", 0);
+	call->err_fd = memfd_create("err", 0);
+	fflush(NULL);
+	call->child = fork();
+	if (call->child == 0) {
+		dup2(call->out_fd, STDOUT_FILENO);
+		dup2(call->err_fd, STDERR_FILENO);
+		code = cli_main(argc, argv);
+		fflush(NULL);
+		_exit(code);
+	}
+	while (argc > 0)
+		free(argv[--argc]);
+}
+
+/* Goes on while the child works: words after the program's name, ending with NULL. */
+static inline void
+call_begin(struct call *call, const char *word, ...)
+{
+	va_list words;
+
+	va_start(words, word);
+	call_start(call, word, words);
+	va_end(words);
+}
+
+/* Waits (10 s) until the child has printed `part` on standard output or error. */
+static inline bool
+call_wait_for(struct call *call, const char *part)
+{
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		call_read(call->out_fd, call->out);
+		call_read(call->err_fd, call->err);
+		if (strstr(call->out, part) || strstr(call->err, part))
+			return true;
+		usleep(10000);
+	}
+	fprintf(stderr, "never printed '%s', but:\n%s%s", part, call->out, call->err);
+	return false;
+}
+
+static inline const struct call *
+call_end(struct call *call)
+{
+	int status;
+
+	waitpid(call->child, &status, 0);
+	call->code = WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+	call_read(call->out_fd, call->out);
+	call_read(call->err_fd, call->err);
+	close(call->out_fd);
+	close(call->err_fd);
+	return call;
+}
+
+/* The whole of it. */
 static inline const struct call *
 call_cli(const char *word, ...)
 {
 	static struct call call;
-	char *argv[CALL_WORDS_MAX + 1] = {strdup("credgate")};
-	int out = memfd_create("out", 0), err = memfd_create("err", 0), argc = 1, status, i;
 	va_list words;
-	pid_t child;
 
 	va_start(words, word);
-	for (; word && argc < CALL_WORDS_MAX; word = va_arg(words, const char *))
-		argv[argc++] = strdup(word);
+	call_start(&call, word, words);
 	va_end(words);
-	fflush(NULL);
-	child = fork();
-	if (child == 0) {
-		dup2(out, STDOUT_FILENO);
-		dup2(err, STDERR_FILENO);
-		status = cli_main(argc, argv);
-		fflush(NULL);
-		_exit(status);
-	}
-	waitpid(child, &status, 0);
-	for (i = 0; i < argc; i++)
-		free(argv[i]);
-	call.code = WIFEXITED(status) ? WEXITSTATUS(status) : 256;
-	call_read(out, call.out);
-	call_read(err, call.err);
-	return &call;
+	return call_end(&call);
 }

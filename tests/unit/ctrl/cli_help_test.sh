@@ -82,15 +82,16 @@ if command -v groff >/dev/null; then
 fi
 
 # Completion: verbs, the second word of two, options of a verb.
+completion=$source/ctrl/cli/credgate.bash-completion
 if command -v bash >/dev/null; then
 	candidates()
 	{
 		bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _credgate
-			echo "${COMPREPLY[@]}"' bash "$source/ctrl/cli/credgate.bash-completion" "$credgate" "$@"
+			echo "${COMPREPLY[@]}"' bash "$completion" "$credgate" "$@"
 	}
 	[ "$(candidates st)" = "status" ] || bad "completion of st: $(candidates st)"
 	[ "$(candidates node re)" = "revoke" ] || bad "completion of node re: $(candidates node re)"
-	[ "$(candidates realm '')" = "init list" ] || bad "completion of realm: $(candidates realm '')"
+	[ "$(candidates realm '')" = "init list" ] || bad "completion of realm"
 	[ "$(candidates node add lab --su)" = "--suite" ] || bad "completion of --su"
 	[ "$(candidates send --ti)" = "--timeout" ] || bad "completion of --ti"
 fi
