@@ -44,7 +44,7 @@ struct source {
 	const char *group; /* NULL: the refusals */
 	struct cg_reader *reader;
 	uint64_t lost; /* of this reader, as far as it was told */
-	bool was_lost; /* the gateway is away, and that was told */
+	bool is_away;  /* the gateway is gone, and that was told */
 };
 
 struct realm_name {
@@ -233,17 +233,17 @@ attach_again(struct watch *watch, struct source *source)
 		source->reader = NULL;
 		source->lost = 0;
 	}
-	if (!source->was_lost)
+	if (!source->is_away)
 		cli_fail(
 			watch->cli, "%s: the gateway is gone, waiting for it", source_name(source));
-	source->was_lost = true;
+	source->is_away = true;
 	status = cg_reader_open(&source->reader, watch->socket_path, source->group);
 	if (status != 0) {
 		source->reader = NULL;
 		usleep(WATCH_ATTACH_MS * 1000);
 		return;
 	}
-	source->was_lost = false;
+	source->is_away = false;
 	cli_fail(watch->cli, "%s: attached again", source_name(source));
 }
 
