@@ -48,6 +48,14 @@ int cg_answer_verify(struct cg_key *key, const void *request, size_t request_siz
 int cg_exchange(struct cg_key *key, int fd, const void *request, size_t request_size,
 	unsigned timeout_ms, struct cg_answer *answer);
 
+/*
+ * Takes the floor that a proved answer tells (CG_FLOOR, CG_STALE): whatever is issued later with
+ * this key has at least that serial (in every process: it goes to the serial state), and at least
+ * that time where the claim says "now" (in this process). cg_exchange does it by itself. 0, or a
+ * negative errno: the serial state could not be made durable.
+ */
+int cg_key_floor(struct cg_key *key, const struct cg_answer *answer);
+
 #ifdef __cplusplus
 }
 #endif
