@@ -71,7 +71,8 @@ handoff_ring_put(struct handoff_ring *ring, const struct verdict_record *record,
 	memcpy(slot++, record, sizeof(*record));
 	if (answer != NULL)
 		memcpy(slot++, answer, sizeof(*answer));
-	memcpy(slot, payload, record->payload_size);
+	if (record->payload_size != 0)
+		memcpy(slot, payload, record->payload_size);
 	ring->writer_position += skipped + slots;
 	return true;
 }
