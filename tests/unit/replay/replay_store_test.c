@@ -22,17 +22,14 @@ struct size_case {
 	uint64_t want;
 };
 
-/* The examples of docs/shared-memory.md among them. */
+/* 3 to 6 are the examples of docs/shared-memory.md; slot 0 of a realm is no node. */
 static const struct size_case size_cases[] = {
 	{"1 no slots, least cache", 0, 64, 0, PAGE + 256 * KIB},
 	{"2 one slot of 64 bits", 1, 64, 0, 4 * PAGE + 256 * KIB},
-	{"3 64 nodes of 65,536 bits", 64, 65536, 65536, PAGE + PAGE + PAGE + 512 * KIB + 4 * MIB},
-	{"4 4,096 nodes of 65,536 bits", 4096, 65536, 65536,
-		PAGE + 256 * KIB + 128 * KIB + 32 * MIB + 4 * MIB},
-	{"5 65,536 nodes of 8,192 bits", 65536, 8192, 65536,
-		PAGE + 4 * MIB + 2 * MIB + 64 * MIB + 4 * MIB},
-	{"6 1,048,576 nodes of 4,096 bits", 1048576, 4096, 65536,
-		PAGE + 64 * MIB + 32 * MIB + 512 * MIB + 4 * MIB},
+	{"3 a realm of 64 nodes, 65,536 bits", 65, 65536, 65536, 4743168},
+	{"4 a realm of 4,096 nodes, 65,536 bits", 4097, 65536, 65536, 38162432},
+	{"5 a realm of 65,536 nodes, 8,192 bits", 65537, 8192, 65536, 77611008},
+	{"6 a realm of 1,048,576 nodes, 4,096 bits", 1048577, 4096, 65536, 641744896},
 	{"7 cache rounded up", 1, 64, 4097, 4 * PAGE + 512 * KIB},
 	{"8 window no power of two", 1, 96, 0, 0},
 	{"9 window too small", 1, 32, 0, 0},

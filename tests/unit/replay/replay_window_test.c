@@ -289,6 +289,38 @@ damaged_line_refuses(void **state)
 	fixture_destroy(&fixture);
 }
 
+/* docs/replay.md, "An example", word by word. */
+static void
+the_example_of_the_docs(void **state)
+{
+	const struct replay_layout_range range = {0, 6, 256};
+	struct fixture fixture;
+	const struct replay_node *node;
+	const uint64_t *ring;
+
+	(void)state;
+	fixture_create(&fixture, 6, &range, 1);
+	node = &fixture.store.nodes[5];
+	ring = fixture.store.ring + fixture.store.headers[5].ring_word;
+	expect(&fixture, 5, "750", 750, REPLAY_NEW);
+	expect(&fixture, 5, "1000", 1000, REPLAY_NEW);
+	assert_int_equal(ring[0], (uint64_t)1 << 46);
+	assert_int_equal(node->words[3], (uint64_t)1 << 40);
+	expect(&fixture, 5, "744", 744, REPLAY_STALE);
+	expect(&fixture, 5, "745", 745, REPLAY_NEW);
+	expect(&fixture, 5, "750 again", 750, REPLAY_SEEN);
+	expect(&fixture, 5, "1300", 1300, REPLAY_NEW);
+	assert_int_equal(node->top, 1300);
+	assert_int_equal(node->words[0], (uint64_t)1 << 20);
+	assert_int_equal(node->words[1] | node->words[2] | node->words[3], 0);
+	assert_int_equal(ring[0], (uint64_t)1 << 40);
+	assert_int_equal(ring[1], 0);
+	expect(&fixture, 5, "1044", 1044, REPLAY_STALE);
+	expect(&fixture, 5, "1045", 1045, REPLAY_NEW);
+	assert_int_equal(ring[1], (uint64_t)1 << 21);
+	fixture_destroy(&fixture);
+}
+
 static void
 commit_keeps_the_node_statistics(void **state)
 {
@@ -326,6 +358,7 @@ main(void)
 		cmocka_unit_test(peek_line_never_refuses_more),
 		cmocka_unit_test(slot_without_window_is_always_stale),
 		cmocka_unit_test(damaged_line_refuses),
+		cmocka_unit_test(the_example_of_the_docs),
 		cmocka_unit_test(commit_keeps_the_node_statistics),
 	};
 
