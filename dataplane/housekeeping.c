@@ -58,10 +58,10 @@ housekeeping_fini(struct housekeeping *house)
 
 /* A step neither opens nor closes windows, but credentials may now look too old or too young. */
 static void
-clock_watch(struct housekeeping *house, int64_t mono_us)
+clock_watch(struct housekeeping *house)
 {
 	struct stats_header *stats = house->setup->stats;
-	int64_t offset_us = clock_us(CLOCK_REALTIME) - mono_us;
+	int64_t offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
 	int64_t step_us = offset_us - house->clock_offset_us;
 
 	house->clock_offset_us = offset_us;
@@ -73,15 +73,19 @@ clock_watch(struct housekeeping *house, int64_t mono_us)
 		(double)step_us / 1e6);
 }
 
+void
+housekeeping_beat(struct housekeeping *house)
+{
+	atomic_store_explicit(&house->setup->stats->heartbeat_us,
+		(uint64_t)clock_us(CLOCK_MONOTONIC), memory_order_relaxed);
+}
+
 /* Returns whether verdicts came since the last look. */
 static bool
 look(struct housekeeping *house)
 {
-	int64_t mono_us = clock_us(CLOCK_MONOTONIC);
-
-	atomic_store_explicit(
-		&house->setup->stats->heartbeat_us, (uint64_t)mono_us, memory_order_relaxed);
-	clock_watch(house, mono_us);
+	housekeeping_beat(house);
+	clock_watch(house);
 	return waker_look(&house->waker);
 }
 

@@ -28,5 +28,8 @@ int housekeeping_init(
 	struct housekeeping *house, const struct setup *setup, struct failure *failure);
 void housekeeping_fini(struct housekeeping *house);
 
+/* Tells control that this process lives; housekeeping_run goes on with it. */
+void housekeeping_beat(struct housekeeping *house);
+
 /* Returns when control is gone or asks to stop, or a signal came. */
 void housekeeping_run(struct housekeeping *house);

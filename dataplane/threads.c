@@ -53,7 +53,7 @@ list_read(struct thread_list *list, DIR *directory)
 			continue;
 		if (list->count == THREADS_MAX)
 			return -E2BIG;
-		list->tids[list->count++] = (pid_t)atoi(entry->d_name);
+		list->tids[list->count++] = (pid_t)strtol(entry->d_name, NULL, 10);
 	}
 	return -errno;
 }

@@ -22,7 +22,8 @@ BUILDS = [
      ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"], ["unit"]),
 ]
 # Programs the sanitized build also runs for real, over packets.
-SMOKE = ["demo.py", "gateway_test.py", "crash_test.py", "client_test.py", "hostile_test.py"]
+SMOKE = ["dataplane_test.py", "demo.py", "gateway_test.py", "crash_test.py", "client_test.py",
+         "hostile_test.py"]
 
 
 class Tally:
