@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/ctrl.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctrl/admin.h"
+#include "ctrl/clock.h"
+#include "ctrl/consumers.h"
+#include "ctrl/launch.h"
+#include "ctrl/log.h"
+#include "ctrl/policy.h"
+#include "ctrl/windows.h"
+
+#define SERIALS_EACH_S 1
+
+/* ---- memory that may have held keys ---- */
+
+/* Answers of node.key pass through jansson and libevent, which do not wipe. */
+static void
+wiping_free(void *block)
+{
+	if (block != NULL)
+		explicit_bzero(block, malloc_usable_size(block));
+	free(block);
+}
+
+static void *
+wiping_realloc(void *block, size_t size)
+{
+	size_t old = block != NULL ? malloc_usable_size(block) : 0;
+	void *grown = malloc(size);
+
+	if (grown == NULL || block == NULL)
+		return grown;
+	memcpy(grown, block, old < size ? old : size);
+	wiping_free(block);
+	return grown;
+}
+
+static void
+allocators_set(void)
+{
+	json_set_alloc_funcs(malloc, wiping_free);
+	event_set_mem_functions(malloc, wiping_realloc, wiping_free);
+}
+
+/* ---- parts ---- */
+
+static int
+registry_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	const struct config *config = ctrl->config;
+	int error;
+
+	error = secrets_dir_check(config->state_dir, reason);
+	if (error != 0)
+		return error;
+	ctrl->registry = registry_open(config->state_dir, reason);
+	if (ctrl->registry == NULL)
+		return -EIO;
+	for (unsigned i = 0; error == 0 && i < config->realm_count; i++) {
+		error = registry_realm_enter(
+			ctrl->registry, config->realms[i].id, config->realms[i].name, reason);
+		ctrl->was_used[i] = registry_realm_is_used(ctrl->registry, config->realms[i].id);
+	}
+	return error;
+}
+
+static int
+secrets_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	struct reason why;
+
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
+		const struct config_realm *realm = &ctrl->config->realms[i];
+		int error = secrets_realm_load(&ctrl->secrets[i], realm->master, realm->id, &why);
+
+		if (error == -ENOENT)
+			return reason_set(reason, ENOENT,
+				"realm %s has no master secret %s; make it: credgate realm init "
+				"%s, or "
+				"restore it",
+				realm->name, realm->master, realm->name);
+		if (error != 0)
+			return reason_set(reason, -error, "realm %s: master secret: %s",
+				realm->name, why.text);
+	}
+	return 0;
+}
+
+/* What was accepted before this start must not be accepted again (docs/replay.md). */
+static int
+floors_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	uint64_t now_us = clock_real_us();
+
+	ctrl->floor = floor_open(ctrl->config->state_dir, reason);
+	ctrl->serials = ctrl->floor != NULL ? serials_open(ctrl->config->state_dir, reason) : NULL;
+	if (ctrl->serials == NULL)
+		return -EIO;
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
+		const struct config_realm *realm = &ctrl->config->realms[i];
+
+		if (ctrl->was_used[i] && realm->freshness == TABLE_FRESHNESS_CLOCK)
+			ctrl->floors_us[i] =
+				floor_us(ctrl->floor, now_us, realm->skew_ms * 1000ull);
+	}
+	return floor_stamp(ctrl->floor, now_us, reason);
+}
+
+void
+ctrl_policy_set(struct ctrl *ctrl)
+{
+	struct table_policy *policy = malloc(sizeof(*policy));
+
+	if (policy == NULL)
+		abort(); /* 40 KB at start, or the policy in force stays for ever: neither happens */
+	policy_make(policy, ctrl->config, ctrl->floors_us);
+	keytable_policy_set(ctrl->keys, policy);
+	free(policy);
+}
+
+static int
+keys_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	const struct config *config = ctrl->config;
+	uint64_t begun_us = clock_mono_us();
+	struct keytable_counts counts;
+	uint8_t shard_key[16];
+	int error;
+
+	randombytes_buf(shard_key, sizeof(shard_key));
+	ctrl->keys = keytable_create(ctrl->shared.table.mapping, ctrl->shared.table.size,
+		&ctrl->shared.shape, shard_key, shared_stats(&ctrl->shared),
+		config->dataplane.workers);
+	if (ctrl->keys == NULL)
+		return reason_set(reason, ENOMEM, "no memory for the model of the key table");
+	windows_bases(config, ctrl->bases);
+	for (unsigned i = 0; i < config->realm_count; i++)
+		keytable_realm_set(ctrl->keys, i, config->realms[i].id, ctrl->bases[i],
+			config->realms[i].nodes_max, ctrl->secrets[i].key);
+	ctrl_policy_set(ctrl);
+	error = nodes_load(ctrl, reason);
+	if (error != 0)
+		return error;
+	/* No dataplane runs yet, so both halves are free. */
+	keytable_publish(ctrl->keys);
+	keytable_settle(ctrl->keys);
+	counts = keytable_counts_all(ctrl->keys);
+	log_info("keys", "%u nodes (%u revoked, %u further epochs) in force after %llu ms",
+		counts.live, counts.revoked, counts.extras,
+		(unsigned long long)((clock_mono_us() - begun_us) / 1000));
+	return 0;
+}
+
+static int
+shared_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	bool has_hugepages = launch_has_hugepages(ctrl->config);
+	int error;
+
+	error = launch_config_make(&ctrl->setup, ctrl->config, has_hugepages, reason);
+	if (error == 0)
+		error = shared_create(&ctrl->shared, ctrl->config, has_hugepages, reason);
+	if (error != 0)
+		return error;
+	if (has_hugepages && !ctrl->shared.table.is_huge)
+		log_warning("memory",
+			"too few hugepages are free for the key table, which gets small "
+			"pages; reserve more (dpdk-config/hugepages.sh)");
+	if (!ctrl->shared.is_locked)
+		log_warning("memory",
+			"the key table may be swapped out; raise RLIMIT_MEMLOCK or use "
+			"no swap");
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
+		log_info(ctrl->config->realms[i].name, "windows of %u bits for %u nodes",
+			ctrl->config->realms[i].window_bits, ctrl->config->realms[i].nodes_max);
+	log_info("memory", "windows %llu MB, key table %llu MB, rings %llu MB, all allocated",
+		(unsigned long long)(ctrl->shared.replay.size >> 20),
+		(unsigned long long)(ctrl->shared.table.size >> 20),
+		(unsigned long long)(ctrl->shared.rings_bytes >> 20));
+	return 0;
+}
+
+/* ---- what happens while it runs ---- */
+
+static void
+loop_end(struct ctrl *ctrl, int exit_code)
+{
+	if (exit_code > ctrl->exit_code)
+		ctrl->exit_code = exit_code;
+	event_base_loopbreak(ctrl->base);
+}
+
+static void
+dataplane_ready(void *context, unsigned count)
+{
+	(void)context;
+	if (count == 1)
+		log_info("credgated", "serving");
+}
+
+static void
+dataplane_failed(void *context, const char *text)
+{
+	log_error("dataplane", "%s", text);
+	loop_end(context, 1);
+}
+
+static void
+dataplane_stopped(void *context)
+{
+	loop_end(context, 0);
+}
+
+static void
+worker_stuck(void *context)
+{
+	struct ctrl *ctrl = context;
+
+	supervise_replace(
+		ctrl->supervise, "hangs: a worker has not taken up the key table for 5 s");
+}
+
+static int
+supervise_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	struct supervise_config supervise = {
+		.base = ctrl->base,
+		.starter = &ctrl->starter,
+		.setup = &ctrl->setup,
+		.objects = ctrl->objects,
+		.stats = shared_stats(&ctrl->shared),
+		.worker_count = ctrl->config->dataplane.workers,
+		.context = ctrl,
+		.on_ready = dataplane_ready,
+		.on_failure = dataplane_failed,
+		.on_stopped = dataplane_stopped,
+	};
+
+	supervise.object_count = shared_objects(&ctrl->shared, ctrl->config, ctrl->objects);
+	ctrl->supervise = supervise_create(&supervise);
+	ctrl->uptake = uptake_create(ctrl->base, ctrl->keys, worker_stuck, ctrl);
+	if (ctrl->supervise == NULL || ctrl->uptake == NULL)
+		return reason_set(reason, ENOMEM, "no memory for the supervisor");
+	return 0;
+}
+
+static void
+stop_due(evutil_socket_t number, short what, void *context)
+{
+	struct ctrl *ctrl = context;
+
+	(void)what;
+	if (ctrl->is_stopping)
+		return;
+	ctrl->is_stopping = true;
+	log_info("credgated", "stopping after %s", strsignal((int)number));
+	/* Consumers and clients learn first; what the dataplane still accepts stays in the rings. */
+	consumers_destroy(ctrl->consumers);
+	ctrl->consumers = NULL;
+	admin_destroy(ctrl->admin);
+	ctrl->admin = NULL;
+	supervise_stop(ctrl->supervise);
+}
+
+static void
+reload_due(evutil_socket_t number, short what, void *context)
+{
+	struct ctrl *ctrl = context;
+	struct reason reason;
+
+	(void)number;
+	(void)what;
+	if (ctrl_reload(ctrl, &reason) != 0) {
+		log_error("reload", "%s", reason.text);
+		return;
+	}
+	log_info("reload", "realms and groups of %s are in force", ctrl->config->path);
+	uptake_request(ctrl->uptake, NULL, ctrl);
+}
+
+static void
+warnings_log(const struct config *config)
+{
+	for (unsigned i = 0; i < config->warning_count; i++)
+		log_warning("configuration", "%s", config->warnings[i]);
+}
+
+int
+ctrl_reload(struct ctrl *ctrl, struct reason *reason)
+{
+	struct config *config = config_load(ctrl->config->path, &ctrl->caller, reason);
+	int error;
+
+	if (config == NULL)
+		return -EINVAL;
+	error = config_is_live_change(ctrl->config, config, reason);
+	if (error != 0) {
+		config_destroy(config);
+		return error;
+	}
+	warnings_log(config);
+	config_destroy(ctrl->config);
+	ctrl->config = config;
+	ctrl_policy_set(ctrl);
+	return 0;
+}
+
+/* Tops of nodes without clocks; their memory is the dataplane's to write, so only a hint at worst. */
+static void
+serials_note_all(struct ctrl *ctrl)
+{
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
+		const struct config_realm *realm = &ctrl->config->realms[i];
+		const struct replay_node *nodes = &ctrl->shared.store.nodes[ctrl->bases[i]];
+
+		if (realm->freshness != TABLE_FRESHNESS_SERIAL)
+			continue;
+		for (uint32_t node = 1; node <= realm->nodes_max; node++) {
+			uint64_t top = __atomic_load_n(&nodes[node].top, __ATOMIC_RELAXED);
+
+			if (serials_note(ctrl->serials, realm->id, node, top) != 0)
+				log_error(
+					realm->name, "no memory for the ceiling of node %u", node);
+		}
+	}
+}
+
+static void
+memory_write(struct ctrl *ctrl)
+{
+	struct reason reason;
+
+	serials_note_all(ctrl);
+	if (floor_stamp(ctrl->floor, clock_real_us(), &reason) != 0 ||
+		serials_sync(ctrl->serials, &reason) != 0)
+		log_error("state", "%s", reason.text);
+}
+
+static void
+second_due(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	memory_write(context);
+}
+
+static int
+events_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	const struct timeval second = {SERIALS_EACH_S, 0};
+
+	signal(SIGPIPE, SIG_IGN);
+	ctrl->signals[0] = evsignal_new(ctrl->base, SIGTERM, stop_due, ctrl);
+	ctrl->signals[1] = evsignal_new(ctrl->base, SIGINT, stop_due, ctrl);
+	ctrl->signals[2] = evsignal_new(ctrl->base, SIGHUP, reload_due, ctrl);
+	ctrl->second = event_new(ctrl->base, -1, EV_PERSIST, second_due, ctrl);
+	for (unsigned i = 0; i < 3; i++)
+		if (ctrl->signals[i] == NULL || event_add(ctrl->signals[i], NULL) != 0)
+			return reason_set(reason, ENOMEM, "signals cannot be watched");
+	if (ctrl->second == NULL || event_add(ctrl->second, &second) != 0)
+		return reason_set(reason, ENOMEM, "the clock cannot be watched");
+	return 0;
+}
+
+static int
+sockets_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	ctrl->consumers = consumers_create(ctrl, reason);
+	if (ctrl->consumers == NULL)
+		return -EIO;
+	ctrl->admin = admin_create(ctrl, reason);
+	return ctrl->admin != NULL ? 0 : -EIO;
+}
+
+int
+ctrl_init(struct ctrl *ctrl, struct reason *reason)
+{
+	int error = 0;
+
+	allocators_set();
+	if (sodium_init() < 0)
+		return reason_set(reason, EIO,
+			"libsodium does not start; is there a source of random "
+			"numbers?");
+	ctrl->started_us = clock_real_us();
+	ctrl->started_mono_us = clock_mono_us();
+	warnings_log(ctrl->config);
+	ctrl->base = event_base_new();
+	if (ctrl->base == NULL)
+		error = reason_set(reason, ENOMEM, "no memory for the event loop");
+	if (error == 0)
+		error = secrets_begin(ctrl, reason);
+	if (error == 0)
+		error = registry_begin(ctrl, reason);
+	if (error == 0)
+		error = floors_begin(ctrl, reason);
+	if (error == 0)
+		error = shared_begin(ctrl, reason);
+	if (error == 0)
+		error = keys_begin(ctrl, reason);
+	if (error == 0)
+		error = supervise_begin(ctrl, reason);
+	if (error == 0)
+		error = events_begin(ctrl, reason);
+	if (error == 0)
+		error = sockets_begin(ctrl, reason);
+	return error;
+}
+
+int
+ctrl_run(struct ctrl *ctrl)
+{
+	struct reason reason;
+
+	if (supervise_start(ctrl->supervise, &reason) != 0) {
+		log_error("dataplane", "%s", reason.text);
+		return 1;
+	}
+	event_base_dispatch(ctrl->base);
+	memory_write(ctrl);
+	return ctrl->exit_code;
+}
+
+void
+ctrl_fini(struct ctrl *ctrl)
+{
+	consumers_destroy(ctrl->consumers);
+	admin_destroy(ctrl->admin);
+	if (ctrl->second != NULL)
+		event_free(ctrl->second);
+	for (unsigned i = 0; i < 3; i++)
+		if (ctrl->signals[i] != NULL)
+			event_free(ctrl->signals[i]);
+	uptake_destroy(ctrl->uptake);
+	supervise_destroy(ctrl->supervise);
+	keytable_destroy(ctrl->keys);
+	if (ctrl->shared.table.mapping != NULL)
+		shared_destroy(&ctrl->shared);
+	serials_close(ctrl->serials);
+	floor_close(ctrl->floor);
+	registry_close(ctrl->registry);
+	for (unsigned i = 0; i < TABLE_REALMS_MAX; i++)
+		secrets_realm_wipe(&ctrl->secrets[i]);
+	if (ctrl->base != NULL)
+		event_base_free(ctrl->base);
+}

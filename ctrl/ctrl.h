@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The door of ctrl/: credgated's parts, and what may be done to a running gateway. Everything here
+ * runs in the one thread of the event loop.
+ */
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ctrl/config.h"
+#include "ctrl/floor.h"
+#include "ctrl/keytable.h"
+#include "ctrl/registry.h"
+#include "ctrl/secrets.h"
+#include "ctrl/serials.h"
+#include "ctrl/shared.h"
+#include "ctrl/starter.h"
+#include "ctrl/supervise.h"
+#include "ctrl/uptake.h"
+
+struct admin;
+struct consumers;
+
+struct ctrl {
+	struct config_caller caller; /* as whom credgated was started */
+	struct config *config;
+	struct event_base *base;
+	struct starter starter;
+	struct registry *registry;
+	struct secrets_realm secrets[TABLE_REALMS_MAX];
+	uint32_t bases[TABLE_REALMS_MAX];
+	bool was_used[TABLE_REALMS_MAX]; /* before this start: then a floor holds */
+	uint64_t floors_us[TABLE_REALMS_MAX];
+	struct floor *floor;
+	struct serials *serials;
+	struct shared shared;
+	struct keytable *keys;
+	struct uptake *uptake;
+	struct setup_config setup;
+	struct supervise_object objects[SHARED_OBJECTS_MAX];
+	struct supervise *supervise;
+	struct admin *admin;
+	struct consumers *consumers;
+	struct event *signals[3];
+	struct event *second;
+	uint64_t started_us;      /* real-time clock */
+	uint64_t started_mono_us; /* monotonic clock */
+	bool is_stopping;
+	int exit_code;
+};
+
+/* ---- ctrl.c: life ---- */
+
+/*
+ * Builds a gateway from ctrl->config: registry, secrets, shared memory, key table, sockets. MUST be
+ * called with privileges dropped and the starter forked. 0, or -errno with the one line; what was
+ * made is for ctrl_fini in either case.
+ */
+int ctrl_init(struct ctrl *ctrl, struct reason *reason);
+void ctrl_fini(struct ctrl *ctrl);
+
+/* Starts the dataplane and serves until a signal or a failure; returns the exit code. */
+int ctrl_run(struct ctrl *ctrl);
+
+/* ---- nodes.c: nodes of a running gateway ---- */
+
+/* Loads all nodes of the registry into the key table, with their windows. 0 or -errno. */
+int nodes_load(struct ctrl *ctrl, struct reason *reason);
+
+/* As the registry's functions, and then into the key table; the caller asks for the uptake. */
+int nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
+	struct registry_node *node, struct reason *reason);
+int nodes_rotate(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
+	uint32_t until_s, struct registry_node *node, struct reason *reason);
+int nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
+	struct reason *reason);
+int nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
+	struct reason *reason);
+
+/*
+ * Takes realms and groups from the configuration file again, if it is good and can be had without
+ * a restart; else the settings in force stay. 0 or -errno.
+ */
+int ctrl_reload(struct ctrl *ctrl, struct reason *reason);
+
+/* Gives the current configuration's policy to the key table. */
+void ctrl_policy_set(struct ctrl *ctrl);
+
+/* ---- status.c ---- */
+
+struct json_t;
+
+/* The `status` verb's result (docs/admin-protocol.md); NULL without memory. */
+struct json_t *status_make(const struct ctrl *ctrl);

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/highwater.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINE_SIZE   64
+#define ENTRIES_MIN 1024u
+
+/* One node, in an open-addressing table of a power of two entries, at most half full. */
+struct entry {
+	uint32_t realm; /* 0: free */
+	uint32_t node;
+	struct highwater_mark mark;
+};
+
+struct highwater {
+	int fd;
+	bool is_new;
+	uint64_t size; /* of the whole lines */
+	struct entry *entries;
+	uint32_t capacity;
+	uint32_t count;
+};
+
+static uint32_t
+entry_start(uint32_t realm, uint32_t node, uint32_t capacity)
+{
+	uint64_t hash = ((uint64_t)realm << 32 | node) * 0x9e3779b97f4a7c15ull;
+
+	return (uint32_t)(hash >> 32) & (capacity - 1);
+}
+
+/* The node's entry, or the free one where it would go. */
+static struct entry *
+entry_find(struct entry *entries, uint32_t capacity, uint32_t realm, uint32_t node)
+{
+	uint32_t i = entry_start(realm, node, capacity);
+
+	while (entries[i].realm != 0 && (entries[i].realm != realm || entries[i].node != node))
+		i = (i + 1) & (capacity - 1);
+	return &entries[i];
+}
+
+static int
+entries_grow(struct highwater *highwater)
+{
+	uint32_t capacity = highwater->capacity * 2;
+	struct entry *entries = calloc(capacity, sizeof(*entries));
+
+	if (entries == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < highwater->capacity; i++) {
+		const struct entry *old = &highwater->entries[i];
+
+		if (old->realm != 0)
+			*entry_find(entries, capacity, old->realm, old->node) = *old;
+	}
+	free(highwater->entries);
+	highwater->entries = entries;
+	highwater->capacity = capacity;
+	return 0;
+}
+
+/* The node's entry, made if it is not there; NULL without memory. */
+static struct entry *
+entry_take(struct highwater *highwater, uint32_t realm, uint32_t node)
+{
+	struct entry *entry;
+
+	if (highwater->count * 2 >= highwater->capacity && entries_grow(highwater) != 0)
+		return NULL;
+	entry = entry_find(highwater->entries, highwater->capacity, realm, node);
+	if (entry->realm == 0) {
+		entry->realm = realm;
+		entry->node = node;
+		highwater->count++;
+	}
+	return entry;
+}
+
+static void
+mark_raise(struct highwater_mark *mark, uint16_t epoch, bool is_closed)
+{
+	if (epoch > mark->highest)
+		mark->highest = epoch;
+	if (is_closed && epoch > mark->closed)
+		mark->closed = epoch;
+}
+
+/* One whole line; false if it is not one of ours. */
+static bool
+line_parse(struct highwater *highwater, const char *line)
+{
+	uint32_t realm, node, epoch;
+	struct entry *entry;
+	int end = 0;
+
+	if (sscanf(line, "%" SCNu32 " %" SCNu32 " %" SCNu32 "%n", &realm, &node, &epoch, &end) !=
+			3 ||
+		realm == 0 || node == 0 || epoch == 0 || epoch > UINT16_MAX)
+		return false;
+	if (strcmp(line + end, "\n") != 0 && strcmp(line + end, " closed\n") != 0)
+		return false;
+	entry = entry_take(highwater, realm, node);
+	if (entry == NULL)
+		return false;
+	mark_raise(&entry->mark, (uint16_t)epoch, line[end] == ' ');
+	return true;
+}
+
+static int
+lines_read(struct highwater *highwater, const char *path, struct reason *reason)
+{
+	char line[LINE_SIZE];
+	unsigned number = 0;
+	FILE *file;
+	int fd, error = 0;
+
+	fd = dup(highwater->fd);
+	file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	if (file == NULL)
+		return reason_set(reason, errno, "%s: %s", path, strerror(errno));
+	while (error == 0 && fgets(line, sizeof(line), file) != NULL) {
+		number++;
+		if (strchr(line, '\n') == NULL && feof(file))
+			break; /* torn: its epoch was never used */
+		if (line_parse(highwater, line))
+			highwater->size += strlen(line);
+		else
+			error = reason_set(reason, EBADMSG,
+				"%s:%u is damaged; restore the newest copy, or remove the line if "
+				"you are "
+				"sure what it said",
+				path, number);
+	}
+	if (error == 0 && ferror(file))
+		error = reason_set(reason, EIO, "%s cannot be read; check the disk", path);
+	fclose(file);
+	return error;
+}
+
+static int
+file_check(int fd, const char *path, struct reason *reason)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return reason_set(reason, errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+		(st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return reason_set(reason, EPERM,
+			"%s must be a regular file of uid %u that nobody else may write; chown and "
+			"chmod 0600",
+			path, geteuid());
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return reason_set(reason, EBUSY,
+			"%s is locked: another credgated uses this state directory; stop it first",
+			path);
+	return 0;
+}
+
+/* The name of a new file must be as durable as its lines. */
+static void
+dir_sync(const char *path)
+{
+	char dir[4096];
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+static int
+file_open(struct highwater *highwater, const char *path, struct reason *reason)
+{
+	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+
+	highwater->fd = open(path, flags);
+	if (highwater->fd < 0 && errno == ENOENT) {
+		highwater->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+		highwater->is_new = true;
+	}
+	if (highwater->fd < 0)
+		return reason_set(
+			reason, errno, "%s: %s; check owner and disk", path, strerror(errno));
+	if (highwater->is_new)
+		dir_sync(path);
+	return file_check(highwater->fd, path, reason);
+}
+
+struct highwater *
+highwater_open(const char *path, struct reason *reason)
+{
+	struct highwater *highwater = calloc(1, sizeof(*highwater));
+
+	if (highwater == NULL) {
+		reason_set(reason, ENOMEM, "no memory for %s", path);
+		return NULL;
+	}
+	highwater->fd = -1;
+	highwater->capacity = ENTRIES_MIN;
+	highwater->entries = calloc(ENTRIES_MIN, sizeof(*highwater->entries));
+	if (highwater->entries == NULL) {
+		reason_set(reason, ENOMEM, "no memory for %s", path);
+		goto err;
+	}
+	if (file_open(highwater, path, reason) != 0 || lines_read(highwater, path, reason) != 0)
+		goto err;
+	if (ftruncate(highwater->fd, (off_t)highwater->size) != 0) {
+		reason_set(reason, errno, "%s: a torn last line cannot be cut off: %s", path,
+			strerror(errno));
+		goto err;
+	}
+	return highwater;
+
+err:
+	highwater_close(highwater);
+	return NULL;
+}
+
+void
+highwater_close(struct highwater *highwater)
+{
+	if (highwater == NULL)
+		return;
+	if (highwater->fd >= 0)
+		close(highwater->fd);
+	free(highwater->entries);
+	free(highwater);
+}
+
+bool
+highwater_is_new(const struct highwater *highwater)
+{
+	return highwater->is_new;
+}
+
+struct highwater_mark
+highwater_find(const struct highwater *highwater, uint32_t realm, uint32_t node)
+{
+	return entry_find(highwater->entries, highwater->capacity, realm, node)->mark;
+}
+
+bool
+highwater_has_realm(const struct highwater *highwater, uint32_t realm)
+{
+	for (uint32_t i = 0; i < highwater->capacity; i++)
+		if (highwater->entries[i].realm == realm)
+			return true;
+	return false;
+}
+
+/* A line that did not get to the disk in full is taken back, so that the next one starts clean. */
+static int
+line_append(struct highwater *highwater, const char *line, struct reason *reason)
+{
+	size_t length = strlen(line);
+	ssize_t written = write(highwater->fd, line, length);
+	int error;
+
+	if (written == (ssize_t)length && fdatasync(highwater->fd) == 0) {
+		highwater->size += length;
+		return 0;
+	}
+	error = written >= 0 && written < (ssize_t)length ? ENOSPC : errno;
+	if (ftruncate(highwater->fd, (off_t)highwater->size) != 0)
+		error = EIO;
+	return reason_set(reason, error,
+		"the high-water file cannot be extended: %s; nothing was changed, make room on the "
+		"disk and ask again",
+		strerror(error));
+}
+
+static int
+mark_write(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
+	bool is_closed, struct reason *reason)
+{
+	struct highwater_mark mark = highwater_find(highwater, realm, node);
+	char line[LINE_SIZE];
+	struct entry *entry;
+	int error;
+
+	if (is_closed ? mark.closed >= epoch : mark.highest >= epoch)
+		return 0;
+	entry = entry_take(highwater, realm, node);
+	if (entry == NULL)
+		return reason_set(reason, ENOMEM, "no memory for the high-water file");
+	snprintf(
+		line, sizeof(line), "%u %u %u%s\n", realm, node, epoch, is_closed ? " closed" : "");
+	error = line_append(highwater, line, reason);
+	if (error == 0)
+		mark_raise(&entry->mark, epoch, is_closed);
+	return error;
+}
+
+int
+highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
+	struct reason *reason)
+{
+	return mark_write(highwater, realm, node, epoch, false, reason);
+}
+
+int
+highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
+	struct reason *reason)
+{
+	return mark_write(highwater, realm, node, epoch, true, reason);
+}

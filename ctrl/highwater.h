@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The high-water file: which (realm, node, epoch) were ever used, outside the registry database, so
+ * that an old copy of the database cannot bring a used or revoked key back. Append-only text, one
+ * line each, durable before what it says takes effect:
+ *
+ *	REALM NODE EPOCH		the epoch is used
+ *	REALM NODE EPOCH closed		all epochs of the node up to this one are over
+ *
+ * A last line without its newline was torn by a crash before it took effect, and is cut off.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ctrl/reason.h"
+
+struct highwater;
+
+struct highwater_mark {
+	uint16_t highest; /* 0: never used */
+	uint16_t closed;  /* 0: none */
+};
+
+/*
+ * Opens or makes the file, checks owner and mode, reads it, and takes its lock: two credgated on
+ * one state directory would use an epoch twice. NULL with the cure.
+ */
+struct highwater *highwater_open(const char *path, struct reason *reason);
+void highwater_close(struct highwater *highwater);
+
+/* Was there no such file? Then nothing in this state directory was ever used. */
+bool highwater_is_new(const struct highwater *highwater);
+
+struct highwater_mark highwater_find(
+	const struct highwater *highwater, uint32_t realm, uint32_t node);
+
+/* Is any node of the realm in the file? */
+bool highwater_has_realm(const struct highwater *highwater, uint32_t realm);
+
+/* Appends and makes durable; what is there already is not repeated. 0 or -errno with the cure. */
+int highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
+	struct reason *reason);
+int highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
+	struct reason *reason);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The key and policy table of dataplane/table.h, control's side: a model of all nodes and policies
+ * in private memory, and the two halves in shared memory. A change marks what it touches; publish
+ * brings the half that is not in force up to date and puts it in force; settle then does the same
+ * to the half that went out of force, so that a revoked key is gone from both.
+ *
+ * A half is written only while no worker may be reading it: every worker is offline (seen = 0) or
+ * has seen the generation that took the half out of force. Keys exist in the halves only; they are
+ * derived when a slot is written. All functions: control's one thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ctrl/reason.h"
+#include "ctrl/registry.h"
+#include "dataplane/table.h"
+
+/* Extra epochs that fit into any table, and no more than this in the largest. */
+#define KEYTABLE_EXTRAS_MIN 64u
+#define KEYTABLE_EXTRAS_MAX 16384u
+/* Buckets per extra: at a load of 1/8 per bucket of 4 a seed without overflow is found quickly. */
+#define KEYTABLE_BUCKETS_PER_EXTRA 8u
+
+struct keytable_shape {
+	uint32_t slot_count;
+	uint32_t extra_count;
+	uint32_t bucket_count;
+	uint32_t prefix_count;
+};
+
+/* The parts that go with `slot_count` slots, and the bytes of a mapping for them. */
+struct keytable_shape keytable_shape_for(uint32_t slot_count);
+uint64_t keytable_size(const struct keytable_shape *shape);
+
+struct keytable;
+
+/*
+ * Formats a zeroed mapping of `size` bytes, at least keytable_size(). `stats` are the workers'
+ * pages, read for `seen`; both MUST outlive the table. NULL without memory.
+ */
+struct keytable *keytable_create(void *mapping, uint64_t size, const struct keytable_shape *shape,
+	const uint8_t shard_key[16], struct stats_header *stats, unsigned worker_count);
+
+/* Wipes the keys in both halves and frees the model. */
+void keytable_destroy(struct keytable *table);
+
+/*
+ * Names realm `index`: nodes 1 ... nodes_max have slots base + node. `key` is K_realm and MUST
+ * outlive the table; it is read when slots are written.
+ */
+void keytable_realm_set(struct keytable *table, unsigned index, uint32_t id, uint32_t base,
+	uint32_t nodes_max, const uint8_t *key);
+
+/* Copies a policy; its realm_hash and bucket_seed are filled in here. */
+void keytable_policy_set(struct keytable *table, const struct table_policy *policy);
+
+/*
+ * Puts a node as the registry has it: live with its epochs (the newest in the main slot), or
+ * revoked. 0, or -ENOSPC with the cure if there is no room for its further epochs or prefixes; then
+ * nothing changed.
+ */
+int keytable_node_set(struct keytable *table, unsigned realm_index,
+	const struct registry_node *node, struct reason *reason);
+
+/* Takes a node out: its slot is free, its keys go with the next publish. */
+void keytable_node_clear(struct keytable *table, unsigned realm_index, uint32_t node);
+
+/* The hand-off shard of a node. */
+uint16_t keytable_shard(const struct keytable *table, uint32_t realm, uint32_t node);
+
+/* Is there anything that the table in force does not have? */
+bool keytable_is_dirty(const struct keytable *table);
+
+/*
+ * Puts the model in force. Returns 0, or -EAGAIN if a worker may still be reading the half that
+ * would be written: nothing was touched, try again soon.
+ */
+int keytable_publish(struct keytable *table);
+
+/*
+ * Brings the half that is out of force up to date, so that no old key stays in memory. -EAGAIN if a
+ * worker may still be reading it. After it every worker uses the newest generation or is offline.
+ */
+int keytable_settle(struct keytable *table);
+
+uint64_t keytable_generation(const struct keytable *table);
+
+/* How many workers run (seen is not 0), and how many of them use generation `least` or newer. */
+struct keytable_uptake {
+	unsigned running;
+	unsigned current;
+};
+struct keytable_uptake keytable_uptake(const struct keytable *table, uint64_t least);
+
+struct keytable_counts {
+	uint32_t live;
+	uint32_t revoked;
+	uint32_t extras;
+	uint32_t prefixes; /* beyond each node's first */
+};
+struct keytable_counts keytable_counts(const struct keytable *table, unsigned realm_index);
+struct keytable_counts keytable_counts_all(const struct keytable *table);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The registry: which nodes a realm has, their epochs and prefixes (SQLite, registry.db in the state
+ * directory), and the rule that (realm, node, epoch) is used once for ever. A deleted node leaves a
+ * tombstone with its highest epoch; the high-water file (ctrl/highwater.h) keeps an old copy of the
+ * database from reviving a key.
+ *
+ * A change is durable before it is answered. Whatever fails (disk full, SQLite) leaves what was in
+ * force in force and is one reason to the caller. All functions: control's one thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ctrl/highwater.h"
+#include "ctrl/reason.h"
+#include "ctrl/secrets.h"
+#include "dataplane/table.h"
+
+#define REGISTRY_NAME_SIZE 64u
+
+struct registry_epoch {
+	uint16_t epoch;
+	uint8_t suite;
+	uint32_t not_before_s;
+	uint32_t not_after_s;                  /* UINT32_MAX: no end */
+	char master[SECRETS_FINGERPRINT_SIZE]; /* of the master it is derived from */
+};
+
+struct registry_prefix {
+	uint8_t address[16];
+	uint8_t bits;
+};
+
+struct registry_node {
+	uint32_t realm;
+	uint32_t node;
+	char name[REGISTRY_NAME_SIZE];
+	bool is_live; /* else revoked */
+	uint16_t highest;
+	struct registry_epoch epochs[TABLE_EPOCHS_MAX]; /* live ones, newest first */
+	unsigned epoch_count;
+	struct registry_prefix prefixes[TABLE_NODE_PREFIXES_MAX];
+	unsigned prefix_count;
+};
+
+/* What node_add and node_rotate need; zero is "not given" apart from realm, nodes_max, master. */
+struct registry_request {
+	uint32_t realm;
+	const char *realm_name; /* for messages */
+	uint32_t nodes_max;
+	const char *name;
+	uint32_t node; /* 0: the next free id */
+	uint8_t suite; /* 0: the default */
+	uint32_t not_before_s;
+	uint32_t not_after_s; /* 0: no end */
+	const struct registry_prefix *prefixes;
+	unsigned prefix_count;
+	bool has_prefixes; /* else a node added again keeps those it had */
+	const char *master;
+};
+
+struct registry;
+
+/*
+ * Opens or makes registry.db and the high-water file in `dir`, migrates, and reconciles the two: a
+ * node of which the high-water file knows more than the database is revoked, loudly. NULL with the
+ * cure.
+ */
+struct registry *registry_open(const char *dir, struct reason *reason);
+void registry_close(struct registry *registry);
+
+/* Notes a configured realm. -EEXIST if its name belongs to another id. */
+int registry_realm_enter(
+	struct registry *registry, uint32_t realm, const char *name, struct reason *reason);
+
+/* Was any epoch of the realm ever used? */
+bool registry_realm_is_used(const struct registry *registry, uint32_t realm);
+
+/*
+ * Calls `each` for the realm's nodes with ids above `after`, ascending, until it returns false.
+ * `each` MUST NOT change the registry. 0 or -errno.
+ */
+int registry_walk(struct registry *registry, uint32_t realm, uint32_t after,
+	bool (*each)(const struct registry_node *node, void *context), void *context,
+	struct reason *reason);
+
+/* A node by name, or by id if name is NULL. 0, -ENOENT or another -errno with the cure. */
+int registry_node_find(struct registry *registry, uint32_t realm, const char *realm_name,
+	const char *name, uint32_t id, struct registry_node *node, struct reason *reason);
+
+/*
+ * Adds a node, or gives a revoked one a new epoch above every one it ever had. `node` gets the
+ * result. -EEXIST if it is there and live, -ENOSPC if the realm is full.
+ */
+int registry_node_add(struct registry *registry, const struct registry_request *request,
+	struct registry_node *node, struct reason *reason);
+
+/*
+ * Gives a live node a further epoch; the old ones live on until `until_s` (UINT32_MAX: as long as
+ * they would anyway). At most TABLE_EPOCHS_MAX live at once, none older than that many numbers.
+ */
+int registry_node_rotate(struct registry *registry, const struct registry_request *request,
+	uint32_t until_s, struct registry_node *node, struct reason *reason);
+
+/* Closes all epochs of a node. Again for a revoked one: 0. */
+int registry_node_revoke(
+	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);
+
+/* Revokes, forgets the name and leaves a tombstone; the id may be given out again. */
+int registry_node_delete(
+	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);

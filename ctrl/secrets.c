@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/secrets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Names a master without telling it: a key derived for this purpose only. */
+#define FINGERPRINT_CONTEXT "CGC1fpr_"
+#define FINGERPRINT_BYTES   16u /* crypto_kdf_BYTES_MIN; half of them are shown */
+
+static_assert(SECRETS_MASTER_SIZE == crypto_kdf_KEYBYTES, "docs/wire-format.md, keys");
+static_assert(FINGERPRINT_BYTES >= crypto_kdf_BYTES_MIN, "libsodium");
+
+/* One directory; the sticky bit keeps others from renaming what is not theirs. */
+static int
+dir_check_one(const char *dir, struct reason *reason)
+{
+	struct stat st;
+
+	if (lstat(dir, &st) != 0)
+		return reason_set(reason, errno, "%s: %s", dir, strerror(errno));
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return reason_set(reason, EPERM,
+			"%s belongs to uid %u, who could swap files below it; chown it to root or "
+			"uid "
+			"%u",
+			dir, st.st_uid, geteuid());
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
+		return reason_set(reason, EPERM,
+			"others may write %s (mode %04o) and could swap files below it; chmod go-w",
+			dir, st.st_mode & 07777);
+	return 0;
+}
+
+int
+secrets_dir_check(const char *dir, struct reason *reason)
+{
+	char real[PATH_MAX];
+	char *slash;
+	int error;
+
+	if (realpath(dir, real) == NULL)
+		return reason_set(reason, errno, "%s: %s", dir, strerror(errno));
+	while ((error = dir_check_one(real, reason)) == 0 && strcmp(real, "/") != 0) {
+		slash = strrchr(real, '/');
+		slash[slash == real] = '\0';
+	}
+	return error;
+}
+
+static int
+parent_check(const char *path, struct reason *reason)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL || (size_t)(slash - path) >= sizeof(dir))
+		return reason_set(reason, EINVAL, "%s: no absolute path; give one", path);
+	snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	return secrets_dir_check(dir, reason);
+}
+
+static int
+file_check(const struct stat *st, const char *path, struct reason *reason)
+{
+	if (!S_ISREG(st->st_mode))
+		return reason_set(reason, EINVAL,
+			"%s is not a regular file; put the master secret there itself", path);
+	if (st->st_uid != geteuid())
+		return reason_set(reason, EPERM,
+			"%s belongs to uid %u and not to uid %u, who runs credgated; chown it",
+			path, st->st_uid, geteuid());
+	if ((st->st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		return reason_set(reason, EPERM,
+			"%s is open to others (mode %04o); chmod 0600, and think of the secret as "
+			"known "
+			"if they read it",
+			path, st->st_mode & 07777);
+	if (st->st_size != SECRETS_MASTER_SIZE)
+		return reason_set(reason, EINVAL,
+			"%s has %lld bytes instead of %u; restore it from its backup", path,
+			(long long)st->st_size, SECRETS_MASTER_SIZE);
+	return 0;
+}
+
+static int
+master_read(uint8_t *master, const char *path, struct reason *reason)
+{
+	struct stat st;
+	int fd, error;
+
+	error = parent_check(path, reason);
+	if (error != 0)
+		return error;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 && errno == ELOOP)
+		return reason_set(reason, ELOOP,
+			"%s is a symbolic link; put the master secret there itself", path);
+	if (fd < 0)
+		return reason_set(reason, errno, "%s: %s", path, strerror(errno));
+	if (fstat(fd, &st) != 0)
+		error = reason_set(reason, errno, "%s: %s", path, strerror(errno));
+	else
+		error = file_check(&st, path, reason);
+	if (error == 0 && read(fd, master, SECRETS_MASTER_SIZE) != (ssize_t)SECRETS_MASTER_SIZE)
+		error = reason_set(reason, EIO, "%s cannot be read in full; check the disk", path);
+	close(fd);
+	return error;
+}
+
+static void
+fingerprint_make(char text[SECRETS_FINGERPRINT_SIZE], const uint8_t *master)
+{
+	uint8_t bytes[FINGERPRINT_BYTES];
+
+	crypto_kdf_derive_from_key(bytes, sizeof(bytes), 0, FINGERPRINT_CONTEXT, master);
+	sodium_bin2hex(text, SECRETS_FINGERPRINT_SIZE, bytes, (SECRETS_FINGERPRINT_SIZE - 1) / 2);
+	sodium_memzero(bytes, sizeof(bytes));
+}
+
+int
+secrets_realm_load(
+	struct secrets_realm *secrets, const char *path, uint32_t realm, struct reason *reason)
+{
+	uint8_t *master;
+	int error;
+
+	memset(secrets, 0, sizeof(*secrets));
+	master = sodium_malloc(SECRETS_MASTER_SIZE);
+	secrets->key = sodium_malloc(KDF_KEY_SIZE);
+	if (master == NULL || secrets->key == NULL) {
+		error = reason_set(
+			reason, ENOMEM, "no locked memory for %s; raise RLIMIT_MEMLOCK", path);
+		goto out;
+	}
+	error = master_read(master, path, reason);
+	if (error != 0)
+		goto out;
+	kdf_realm(secrets->key, master, realm);
+	sodium_mprotect_readonly(secrets->key);
+	fingerprint_make(secrets->fingerprint, master);
+out:
+	sodium_free(master);
+	if (error != 0)
+		secrets_realm_wipe(secrets);
+	return error;
+}
+
+void
+secrets_realm_wipe(struct secrets_realm *secrets)
+{
+	sodium_free(secrets->key);
+	secrets->key = NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Realm master secrets: 32 random bytes in a file each. A file that somebody else could read or
+ * swap is refused, not warned about. Only the realm key derived from a master stays in memory, in
+ * libsodium's guarded pages.
+ */
+
+#include <stdint.h>
+
+#include "crypto/kdf.h"
+#include "ctrl/reason.h"
+
+#define SECRETS_MASTER_SIZE      32u
+#define SECRETS_FINGERPRINT_SIZE 17u /* 16 hexadecimal digits */
+
+struct secrets_realm {
+	uint8_t *key; /* K_realm, KDF_KEY_SIZE bytes of guarded memory */
+	char fingerprint[SECRETS_FINGERPRINT_SIZE];
+};
+
+/*
+ * Reads the master at `path` (absolute) and keeps what is derived from it for `realm`. Refused: a
+ * symbolic link, anything but a regular file of 32 bytes owned by the calling user and closed to
+ * group and others, and a directory above it that others may write (unless sticky) or that belongs
+ * to neither root nor the calling user. 0, or -errno with the cure; -ENOENT if there is no file.
+ * sodium_init() MUST have been called.
+ */
+int secrets_realm_load(
+	struct secrets_realm *secrets, const char *path, uint32_t realm, struct reason *reason);
+
+/* Wipes and frees. */
+void secrets_realm_wipe(struct secrets_realm *secrets);
+
+/* Nobody else may write a directory from here up to the root: 0, or -EPERM with the cure. */
+int secrets_dir_check(const char *dir, struct reason *reason);
