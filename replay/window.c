@@ -11,7 +11,7 @@ struct window_ring {
 	uint64_t skew;
 };
 
-/* Geometry comes from the header, which open has checked; the line is only believed if it agrees. */
+/* Geometry comes from the header, which open has checked; the line is believed if it agrees. */
 static bool
 window_ring_find(const struct replay_store *store, uint32_t slot, struct window_ring *ring)
 {

@@ -70,7 +70,7 @@ verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots)
 	verdict_counter_store(&ring->voided, writer->position);
 }
 
-/* In words, since the fields were just stored one by one; stamp and audience in the last of them. */
+/* In words, since the fields were just stored one by one; stamp and audience are the last. */
 static inline void
 verdict_slot_fill(struct verdict_record *slot, const struct verdict_record *record, uint64_t stamp)
 {

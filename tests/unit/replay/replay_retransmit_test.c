@@ -83,7 +83,7 @@ truth_table(void **state)
 	fixture_destroy(&fixture);
 }
 
-/* Workers read the clock once per burst: the owner may be a little behind whom it took over from. */
+/* Workers read the clock once per burst: an owner may be a little behind the one before it. */
 static void
 a_clock_just_behind_is_young(void **state)
 {

@@ -394,7 +394,7 @@ random_next(uint64_t *state)
 	return *state * 0x2545f4914f6cdd1dull;
 }
 
-/* Random bursts against a reader that is at times far too slow: nothing wrong, nothing uncounted. */
+/* Random bursts, and a reader that is at times far too slow: nothing wrong, all loss counted. */
 static void
 what_is_lost_is_counted_exactly(void **state)
 {
@@ -472,7 +472,7 @@ an_impossible_record_is_lost(void **state)
 
 /* ---- recovery ---- */
 
-/* The serials whose windows were marked; the forged one is an old acceptance of the forger's own. */
+/* The serials whose windows were marked; the forged one is an old acceptance of the forger. */
 #define FORGED_SERIAL 0xf0f0f0f0f0f0f0f0ull
 
 struct marks {
