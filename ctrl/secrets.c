@@ -159,3 +159,62 @@ secrets_realm_wipe(struct secrets_realm *secrets)
 	sodium_free(secrets->key);
 	secrets->key = NULL;
 }
+
+/* The name appears only when the bytes are durable: a crash leaves a whole master or none. */
+static int
+master_publish(const char *path, const char *temporary, int fd, const uint8_t *master)
+{
+	char dir[PATH_MAX];
+	int dir_fd, error = 0;
+
+	errno = 0;
+	if (write(fd, master, SECRETS_MASTER_SIZE) != (ssize_t)SECRETS_MASTER_SIZE ||
+		fsync(fd) != 0)
+		return errno != 0 ? -errno : -ENOSPC;
+	if (link(temporary, path) != 0)
+		return -errno;
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0 || fsync(dir_fd) != 0)
+		error = -errno;
+	if (dir_fd >= 0)
+		close(dir_fd);
+	return error;
+}
+
+static int
+master_write(const char *path, const uint8_t *master)
+{
+	char temporary[PATH_MAX];
+	int fd, error;
+
+	snprintf(temporary, sizeof(temporary), "%.4000s.new", path);
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	error = master_publish(path, temporary, fd, master);
+	close(fd);
+	unlink(temporary);
+	return error;
+}
+
+int
+secrets_master_create(const char *path, struct reason *reason)
+{
+	uint8_t *master;
+	int error;
+
+	error = parent_check(path, reason);
+	if (error != 0)
+		return error;
+	master = sodium_malloc(SECRETS_MASTER_SIZE);
+	if (master == NULL)
+		return reason_set(reason, ENOMEM, "no locked memory; raise RLIMIT_MEMLOCK");
+	randombytes_buf(master, SECRETS_MASTER_SIZE);
+	error = master_write(path, master);
+	sodium_free(master);
+	if (error == 0)
+		return 0;
+	return reason_set(reason, -error, "%s cannot be made: %s", path, strerror(-error));
+}

@@ -30,6 +30,12 @@ struct secrets_realm {
 int secrets_realm_load(
 	struct secrets_realm *secrets, const char *path, uint32_t realm, struct reason *reason);
 
+/*
+ * Makes a master of 32 random bytes at `path` (absolute), durably, for the calling user and with
+ * mode 0600. A file that is there is never replaced: -EEXIST. 0 or -errno with the cure.
+ */
+int secrets_master_create(const char *path, struct reason *reason);
+
 /* Wipes and frees. */
 void secrets_realm_wipe(struct secrets_realm *secrets);
 
