@@ -7,8 +7,8 @@
  * Positions count slots of 64 bytes and never wrap (64 bits); slot = position & (capacity - 1).
  * A record takes one slot, its payload the ceil(size / 64) slots after it. A payload that begins
  * before the end of the ring goes on behind it, in the tail, in one piece; its positions count
- * all the same, and the first slots of the ring stay unused then. (Tail bytes of lap n are overwritten
- * by a record of lap n + 1 that ends in lap n + 2, so the reader's one test covers them.)
+ * all the same, and the first slots of the ring stay unused then. (Tail bytes of lap n are
+ * overwritten by a record of lap n + 1 that ends in lap n + 2: the reader's one test covers them.)
  *
  * Writer, once per burst: stores reserved = end of what this burst may need, release fence, voids
  * the stamp of the first slot and stores voided = its position; writes records, each with its stamp
