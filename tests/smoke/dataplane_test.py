@@ -171,6 +171,8 @@ def life(build, ground, checks, workers):
     with Mini(build, ground, AF_PACKET, workers) as mini:
         word, _, pid, text = started(mini("start"))
         checks.check("starts", "ready", word)
+        if word != "ready":
+            raise LabError(f"the dataplane did not start: {text}")
         checks.check("names its port", True, "port lan up" in text)
         checks.check("threads with privileges left", [], status_of(pid))
         neighbours(ground, checks)

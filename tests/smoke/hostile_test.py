@@ -99,7 +99,7 @@ def admin_rubbish(lab, checks, key):
                 first = json.loads(answer.splitlines()[0])
                 checks.check(f"admin: {data[:20]!r} is an error", False, first["ok"])
     idle = []
-    for _ in range(100):
+    for _ in range(60):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.connect(path)
         sock.sendall(b"{\"verb\":")

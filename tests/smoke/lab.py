@@ -45,7 +45,7 @@ ports:
     interface: {interface}
     addresses: [{gateway4}/24, "{gateway6}/64"]
     udp_port: {port}
-realms:
+{extra_ports}realms:
   - name: lab
     id: {realm}
     nodes_max: {nodes_max}
@@ -153,7 +153,8 @@ class Lab:
         self.keys_dir = os.path.join(self.dir, "keys")
         self.config_file = os.path.join(self.dir, "credgate.yaml")
         self.log_file = os.path.join(self.dir, "credgated.log")
-        self.settings = {"workers": 1, "nodes_max": 256, "hugepages": "no", **config}
+        self.settings = {"workers": 1, "nodes_max": 256, "hugepages": "no", "extra_ports": "",
+                         **config}
         self.daemon, self.streams, self.sockets, self.old_ports = None, [], [], {}
 
     # ---- programs ----
@@ -294,11 +295,11 @@ class Lab:
         ip("link", "set", "lo", "up", ns=self.node_ns)
         ip("link", "set", self.node_if, "up", ns=self.node_ns)
 
-    def socket(self, version=4, port=0):
-        """An ordinary UDP socket of the node's namespace."""
+    def socket(self, version=4, port=0, ns=None, bind=None):
+        """An ordinary UDP socket of the node's (or another) namespace."""
         libc = ctypes.CDLL(None, use_errno=True)
         with open("/proc/self/ns/net", encoding="ascii") as here, \
-                open(f"/run/netns/{self.node_ns}", encoding="ascii") as there:
+                open(f"/run/netns/{ns or self.node_ns}", encoding="ascii") as there:
             if libc.setns(there.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
             try:
@@ -306,7 +307,7 @@ class Lab:
                                      socket.SOCK_DGRAM)
             finally:
                 libc.setns(here.fileno(), CLONE_NEWNET)
-        sock.bind((NODE6 if version == 6 else NODE4, port))
+        sock.bind((bind or (NODE6 if version == 6 else NODE4), port))
         sock.settimeout(0.3)
         self.sockets.append(sock)
         return sock

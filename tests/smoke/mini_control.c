@@ -647,5 +647,6 @@ main(int argc, char **argv)
 	}
 	if (mini.child > 0)
 		kill(mini.child, SIGKILL);
+	tag_engine_destroy(mini.engine);
 	return 0;
 }
