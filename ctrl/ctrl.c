@@ -16,6 +16,7 @@
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
 #include "ctrl/policy.h"
+#include "ctrl/snapshot.h"
 #include "ctrl/windows.h"
 
 #define SERIALS_EACH_S 1
@@ -95,23 +96,42 @@ secrets_begin(struct ctrl *ctrl, struct reason *reason)
 	return 0;
 }
 
-/* What was accepted before this start must not be accepted again (docs/replay.md). */
-static int
-floors_begin(struct ctrl *ctrl, struct reason *reason)
+/* Nothing is known of what was accepted before: floors keep it out (docs/replay.md). */
+static void
+floors_set(struct ctrl *ctrl, uint64_t now_us)
 {
-	uint64_t now_us = clock_real_us();
-
-	ctrl->floor = floor_open(ctrl->config->state_dir, reason);
-	ctrl->serials = ctrl->floor != NULL ? serials_open(ctrl->config->state_dir, reason) : NULL;
-	if (ctrl->serials == NULL)
-		return -EIO;
 	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
 		const struct config_realm *realm = &ctrl->config->realms[i];
 
-		if (ctrl->was_used[i] && realm->freshness == TABLE_FRESHNESS_CLOCK)
+		if (!ctrl->was_used[i])
+			continue;
+		if (realm->freshness == TABLE_FRESHNESS_CLOCK)
 			ctrl->floors_us[i] =
 				floor_us(ctrl->floor, now_us, realm->skew_ms * 1000ull);
+		log_warning(realm->name,
+			"the replay windows of the last run are not there: what was "
+			"issued before now gets the verdict floor");
 	}
+}
+
+/* What was accepted before this start must not be accepted again. */
+static int
+replay_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	const char *dir = ctrl->config->state_dir;
+	uint64_t now_us = clock_real_us();
+	int loaded;
+
+	ctrl->floor = floor_open(dir, reason);
+	ctrl->serials = ctrl->floor != NULL ? serials_open(dir, reason) : NULL;
+	if (ctrl->serials == NULL)
+		return -EIO;
+	loaded = snapshot_load(dir, ctrl->config, &ctrl->shared.store, ctrl->floors_us, reason);
+	if (loaded < 0)
+		return loaded;
+	ctrl->has_windows = loaded == 1;
+	if (!ctrl->has_windows)
+		floors_set(ctrl, now_us);
 	return floor_stamp(ctrl->floor, now_us, reason);
 }
 
@@ -402,9 +422,9 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	if (error == 0)
 		error = registry_begin(ctrl, reason);
 	if (error == 0)
-		error = floors_begin(ctrl, reason);
-	if (error == 0)
 		error = shared_begin(ctrl, reason);
+	if (error == 0)
+		error = replay_begin(ctrl, reason);
 	if (error == 0)
 		error = keys_begin(ctrl, reason);
 	if (error == 0)
@@ -416,17 +436,34 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	return error;
 }
 
+/* The dataplane is gone by now; what it marked goes on disk for the next start. */
+static void
+replay_end(struct ctrl *ctrl)
+{
+	struct reason reason;
+
+	starter_stop(&ctrl->starter);
+	memory_write(ctrl);
+	if (snapshot_save(ctrl->config->state_dir, ctrl->config, &ctrl->shared.store,
+		    ctrl->floors_us, &reason) != 0)
+		log_error("replay", "%s", reason.text);
+}
+
 int
 ctrl_run(struct ctrl *ctrl)
 {
 	struct reason reason;
+	int error;
 
-	if (supervise_start(ctrl->supervise, &reason) != 0) {
-		log_error("dataplane", "%s", reason.text);
+	error = snapshot_remove(ctrl->config->state_dir, &reason);
+	if (error == 0)
+		error = supervise_start(ctrl->supervise, &reason);
+	if (error != 0) {
+		log_error("credgated", "%s", reason.text);
 		return 1;
 	}
 	event_base_dispatch(ctrl->base);
-	memory_write(ctrl);
+	replay_end(ctrl);
 	return ctrl->exit_code;
 }
 

@@ -34,6 +34,7 @@ struct ctrl {
 	uint32_t bases[TABLE_REALMS_MAX];
 	bool was_used[TABLE_REALMS_MAX]; /* before this start: then a floor holds */
 	uint64_t floors_us[TABLE_REALMS_MAX];
+	bool has_windows; /* those of the last run, whole */
 	struct floor *floor;
 	struct serials *serials;
 	struct shared shared;

@@ -60,7 +60,7 @@ node_load(const struct registry_node *node, void *context)
 	const struct config_realm *realm = &ctrl->config->realms[load->realm_index];
 
 	load->error = node_put(ctrl, load->realm_index, node, load->reason);
-	if (load->error == 0 && realm->freshness == TABLE_FRESHNESS_SERIAL)
+	if (load->error == 0 && !ctrl->has_windows && realm->freshness == TABLE_FRESHNESS_SERIAL)
 		serials_restore(ctrl->serials, &ctrl->shared.store,
 			ctrl->bases[load->realm_index] + node->node, realm->id, node->node);
 	return load->error == 0;
