@@ -33,7 +33,7 @@ struct loop_idle {
 };
 
 struct loop {
-	struct worker *worker;
+	_Alignas(64) struct worker *worker; /* no line is shared with another loop */
 	struct worker_stats *stats;
 	const struct ports *ports;
 	const atomic_bool *is_stopping;

@@ -138,7 +138,7 @@ workers_create(struct workers *workers, struct setup *setup, const struct ports 
 
 	workers->count = config.worker_count;
 	atomic_store(&workers->is_stopping, false);
-	workers->loops = aligned_alloc(64, sizeof(struct loop) * workers->count);
+	workers->loops = aligned_alloc(_Alignof(struct loop), sizeof(struct loop) * workers->count);
 	if (workers->loops == NULL || getrandom(config.reply_salt, sizeof(config.reply_salt), 0) !=
 					      (ssize_t)sizeof(config.reply_salt))
 		return failure_set(failure, ENOMEM, "no memory for %u workers", workers->count);
