@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+
 #include "ctrl/cli/request.h"
 #include "ctrl/cli/verbs.h"
 
@@ -16,7 +18,10 @@ reload_run(struct cli *cli)
 	if (cli->has_json)
 		request_print_json(result);
 	else
-		puts("the configuration was taken again");
+		printf("taken again: realms %" PRIu64 ", groups %" PRIu64 "; generation %" PRIu64
+		       " of the tables is in force on workers: %" PRIu64 "\n",
+			request_number(result, "realms"), request_number(result, "groups"),
+			request_number(result, "generation"), request_number(result, "workers"));
 	json_decref(result);
 	return cli_finish(cli, CLI_DONE);
 }

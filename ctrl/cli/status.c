@@ -256,6 +256,7 @@ print_status(const struct cli *cli, const json_t *status)
 	print_verdicts(cli, part(status, "workers"));
 	print_realms(cli, part(status, "realms"));
 	print_groups(cli, part(status, "groups"));
+	printf("\nObservers of refusals: %" PRIu64 "\n", request_number(status, "observers"));
 }
 
 static int

@@ -15,8 +15,7 @@
 #include "ctrl/cli/watch.h"
 #include "verdict/verdict.h"
 
-#define WATCH_SOURCES_MAX 17 /* every group, and the refusals */
-#define WATCH_REALMS_MAX  64
+#define WATCH_SOURCES_MAX 17  /* every group, and the refusals */
 #define WATCH_BURST       256 /* records of one ring before the next has its turn */
 
 /* A single source sleeps; several are looked at in turn, so none may sleep for long. */
@@ -42,14 +41,11 @@ static const struct cli_option watch_options[] = {
 
 struct source {
 	const char *group; /* NULL: the refusals */
+	uid_t uid;         /* of the group's reader; 0: not known */
+	gid_t gid;
 	struct cg_reader *reader;
 	uint64_t lost; /* of this reader, as far as it was told */
 	bool is_away;  /* the gateway is gone, and that was told */
-};
-
-struct realm_name {
-	uint32_t id;
-	const char *name;
 };
 
 struct watch {
@@ -62,10 +58,7 @@ struct watch {
 	uint64_t duration_us; /* 0: no limit */
 	uint64_t until_us;
 	char socket_path[256];
-	struct realm_name realms[WATCH_REALMS_MAX];
-	size_t realm_count;
-	json_t *realm_list; /* owns the names of realms */
-	json_t *status;     /* owns the names of groups */
+	json_t *status; /* of the gateway, if we may know: owns the names of groups and realms */
 	uint64_t counters[VERDICT_COUNTERS];
 	uint64_t count;
 	uint64_t lost;
@@ -123,7 +116,7 @@ watch_take(struct cli *cli, void *context, int id, const char *value)
 	}
 }
 
-/* ---- what the gateway has ---- */
+/* ---- what the gateway has: only those who may use the admin socket are told ---- */
 
 /* All its groups, and the refusals. */
 static int
@@ -133,11 +126,6 @@ find_groups(struct watch *watch)
 	size_t i;
 	int code = CLI_DONE;
 
-	watch->status = request_once(watch->cli, "status", NULL);
-	if (!watch->status) {
-		fputs("Without the admin socket, name what to watch: --group NAME.\n", stderr);
-		return CLI_FAILED;
-	}
 	watch->source_count = 0;
 	json_array_foreach(json_object_get(watch->status, "groups"), i, group)
 	{
@@ -147,33 +135,53 @@ find_groups(struct watch *watch)
 	return code == CLI_DONE ? add_source(watch, NULL) : code;
 }
 
-/* Names of realms are a convenience of those who may ask: without them, numbers do. */
+/* Who may read the group of a source; without that it stays as it is: ourselves. */
 static void
-find_realms(struct watch *watch)
+find_reader(const struct watch *watch, struct source *source)
 {
-	const json_t *realm;
+	const json_t *group, *reader;
 	size_t i;
 
-	watch->realm_list = request_try(watch->cli, "realm.list");
-	json_array_foreach(json_object_get(watch->realm_list, "realms"), i, realm)
+	json_array_foreach(json_object_get(watch->status, "groups"), i, group)
 	{
-		if (watch->realm_count == WATCH_REALMS_MAX)
-			break;
-		watch->realms[watch->realm_count++] = (struct realm_name){
-			.id = (uint32_t)request_number(realm, "id"),
-			.name = request_text(realm, "name"),
-		};
+		if (!source->group || strcmp(request_text(group, "name"), source->group) != 0)
+			continue;
+		reader = json_object_get(group, "reader");
+		source->uid = (uid_t)request_number(reader, "uid");
+		source->gid = (gid_t)request_number(reader, "gid");
 	}
+}
+
+static int
+find_sources(struct watch *watch)
+{
+	size_t i;
+	int code = CLI_DONE;
+
+	watch->status = watch->has_all ? request_once(watch->cli, "status", NULL)
+				       : request_try(watch->cli, "status");
+	if (watch->has_all && !watch->status) {
+		fputs("Without the admin socket, name what to watch: --group NAME.\n", stderr);
+		return CLI_FAILED;
+	}
+	if (watch->has_all)
+		code = find_groups(watch);
+	for (i = 0; i < watch->source_count; i++)
+		find_reader(watch, &watch->sources[i]);
+	return code;
 }
 
 static const char *
 realm_name(const struct watch *watch, uint32_t id)
 {
+	const json_t *realm;
 	size_t i;
 
-	for (i = 0; i < watch->realm_count; i++)
-		if (watch->realms[i].id == id)
-			return watch->realms[i].name;
+	json_array_foreach(json_object_get(watch->status, "realms"), i, realm)
+	{
+		if (request_number(realm, "id") == id)
+			return request_text(realm, "name");
+	}
 	return NULL;
 }
 
@@ -185,18 +193,24 @@ source_name(const struct source *source)
 	return source->group ? source->group : "refused";
 }
 
+/*
+ * The gateway gives a group to its reader only, not even to root; but root may be that reader for
+ * as long as it takes to ask.
+ */
 static int
-say_not_attached(const struct watch *watch, const struct source *source, int status)
+attach(const struct watch *watch, struct source *source)
 {
-	if (status == -ENOENT || status == -ECONNREFUSED)
-		return cli_fail(watch->cli, "%s (is credgated running? %s)", cg_error(),
-			watch->socket_path);
-	if (status == -EACCES || status == -EPERM)
-		return cli_fail(watch->cli, "%s (%s may only be read by %s)", cg_error(),
-			source_name(source),
-			source->group ? "the group's 'reader'"
-				      : "the configuration's 'admins' and 'observers'");
-	return cli_fail(watch->cli, "%s", cg_error());
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	bool has_gid = uid == 0 && source->uid != 0 && setegid(source->gid) == 0;
+	bool has_uid = has_gid && seteuid(source->uid) == 0;
+	int status = cg_reader_open(&source->reader, watch->socket_path, source->group);
+
+	if ((has_uid && seteuid(uid) != 0) || (has_gid && setegid(gid) != 0))
+		abort();
+	if (status != 0)
+		source->reader = NULL;
+	return status;
 }
 
 /* With --all, what is not given to us is left out, as long as something remains. */
@@ -204,30 +218,24 @@ static int
 attach_all(struct watch *watch)
 {
 	size_t i, kept = 0;
-	int status = -ENOENT, code = CLI_FAILED;
+	int status = 0;
 
-	for (i = 0; i < watch->source_count; i++) {
+	for (i = 0; i < watch->source_count && (status == 0 || watch->has_all); i++) {
 		watch->sources[kept] = watch->sources[i];
-		status = cg_reader_open(&watch->sources[kept].reader, watch->socket_path,
-			watch->sources[kept].group);
-		if (status == 0) {
+		status = attach(watch, &watch->sources[kept]);
+		if (status == 0)
 			kept++;
-			continue;
-		}
-		code = say_not_attached(watch, &watch->sources[kept], status);
-		if (!watch->has_all)
-			break;
+		else
+			cli_fail(watch->cli, "%s", cg_error());
 	}
 	watch->source_count = kept;
-	return kept > 0 && (status == 0 || watch->has_all) ? CLI_DONE : code;
+	return kept > 0 && (status == 0 || watch->has_all) ? CLI_DONE : CLI_FAILED;
 }
 
 /* Told once when the gateway goes and once when it is back; positions begin anew. */
 static void
 attach_again(struct watch *watch, struct source *source)
 {
-	int status;
-
 	if (source->reader) {
 		cg_reader_close(source->reader);
 		source->reader = NULL;
@@ -237,9 +245,7 @@ attach_again(struct watch *watch, struct source *source)
 		cli_fail(
 			watch->cli, "%s: the gateway is gone, waiting for it", source_name(source));
 	source->is_away = true;
-	status = cg_reader_open(&source->reader, watch->socket_path, source->group);
-	if (status != 0) {
-		source->reader = NULL;
+	if (attach(watch, source) != 0) {
 		usleep(WATCH_ATTACH_MS * 1000);
 		return;
 	}
@@ -396,7 +402,6 @@ watch_fini(struct watch *watch)
 	for (i = 0; i < watch->source_count; i++)
 		if (watch->sources[i].reader)
 			cg_reader_close(watch->sources[i].reader);
-	json_decref(watch->realm_list);
 	json_decref(watch->status);
 }
 
@@ -412,11 +417,9 @@ watch_run(struct cli *cli)
 	snprintf(
 		watch.socket_path, sizeof(watch.socket_path), "%s/consumer.sock", cli_run_dir(cli));
 	watch.has_all = watch.has_all || watch.source_count == 0;
-	code = watch.has_all ? find_groups(&watch) : CLI_DONE;
-	if (code == CLI_DONE) {
-		find_realms(&watch);
+	code = find_sources(&watch);
+	if (code == CLI_DONE)
 		code = watch_all(&watch);
-	}
 	watch_fini(&watch);
 	return cli_finish(cli, code);
 }
@@ -427,7 +430,8 @@ const struct cli_verb verb_watch = {
 	.summary = "Print verdicts as they are made, straight from shared memory",
 	.detail =
 		"Never slows the gateway; who reads too slowly loses verdicts and is told how\n"
-		"many. When the gateway restarts, watch attaches again. A '?' behind realm and\n"
+		"many. When the gateway restarts, watch attaches again. Root reads each group as\n"
+		"the group's reader, for whom alone the gateway has it. A '?' behind realm and\n"
 		"node says that the tag was not proved: they are only claimed. Payloads are shown\n"
 		"with escapes and cut; --json has all of it, also as base64. Ctrl-C ends with a\n"
 		"summary.\n",

@@ -58,6 +58,10 @@ join(char line[WATCH_LINE_SIZE], char cells[WATCH_COLUMN_COUNT][WATCH_CELL_SIZE]
 			i + 1 == WATCH_COLUMN_COUNT ? ""
 			: is_aligned                ? "  "
 						    : "\t");
+	/* What is empty at the end of an aligned line needs no blanks. */
+	used = strlen(line);
+	while (is_aligned && used > 0 && line[used - 1] == ' ')
+		line[--used] = '\0';
 }
 
 void
