@@ -98,7 +98,7 @@ serial_take(struct serial_file *file, uint32_t count, uint64_t *first)
 		uint64_t last = drawn + count - 1;
 		uint32_t current = serial_incarnation(atomic_load(&state->current));
 
-		if (drawn >> 32 == current && last >> 32 == current) {
+		if (last >> 32 == current) {
 			*first = drawn;
 			return 0;
 		}

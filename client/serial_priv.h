@@ -8,8 +8,8 @@
  * Protocol. Everybody reads and writes; every word is stored whole and only ever grows (boot_id
  * apart), so a process may be killed between any two stores.
  *
- * - A serial is drawn by fetch-and-add on `next`. It may be used only if its high half is the
- *   incarnation in `current`; else it is thrown away and drawn again.
+ * - Serials are drawn by fetch-and-add on `next`. They may be used only if the high half of the
+ *   last one is the incarnation in `current`; else they are thrown away and drawn again.
  * - A new incarnation v is taken in four steps: durable = v; the page on disk (msync, fsync); next
  *   raised to v << 32; current = v. Whoever finds durable > current finishes the steps for the one
  *   who began them, with an fsync of its own: no lock, nobody waits for a process that was killed,

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -411,6 +412,46 @@ test_gone_after_everything_was_read(void **state)
 	cg_reader_close(reader);
 }
 
+static struct gateway *ending; /* ends while the reader looks at its socket */
+
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+int
+__wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	if (ending != NULL) {
+		publish(ending, 1, 9);
+		gateway_stop(ending);
+		ending = NULL;
+	}
+	return __real_poll(fds, count, timeout_ms);
+}
+
+/* What is published between the look at the rings and the look at the socket is not lost. */
+static void
+test_last_words_are_read(void **state)
+{
+	struct gateway *gateway = gateway_start(socket_path, 2, GATEWAY_GOOD);
+	struct cg_reader *reader = must_open("jobs");
+	struct cg_record record;
+
+	(void)state;
+	ending = gateway;
+	assert_int_equal(next(reader, &record), 1);
+	assert_int_equal(record.serial, 9);
+	assert_int_equal(next(reader, &record), -EPIPE);
+	cg_reader_close(reader);
+
+	gateway = gateway_start(socket_path, 2, GATEWAY_GOOD);
+	reader = must_open("jobs");
+	ending = gateway;
+	assert_int_equal(cg_reader_wait(reader, -1), 1);
+	assert_int_equal(next(reader, &record), 1);
+	assert_int_equal(cg_reader_wait(reader, -1), -EPIPE);
+	cg_reader_close(reader);
+}
+
 static void *
 stop_later(void *context)
 {
@@ -521,6 +562,7 @@ main(void)
 		cmocka_unit_test(test_wait_is_interrupted),
 		cmocka_unit_test(test_doze_sees_changes_and_ends),
 		cmocka_unit_test(test_gone_after_everything_was_read),
+		cmocka_unit_test(test_last_words_are_read),
 		cmocka_unit_test(test_gone_while_we_sleep),
 		cmocka_unit_test(test_refusal_is_passed_on),
 		cmocka_unit_test(test_bad_gateways_are_refused),
