@@ -94,6 +94,9 @@ reply_receive(int fd, struct attach_reply *reply, int fds[ATTACH_RINGS_MAX], uns
 
 	if (size < 0)
 		return client_fail(errno, "no answer from the gateway: %m");
+	if (size == 0)
+		return client_fail(ECONNRESET,
+			"the gateway hung up without an answer: are there too many consumers?");
 	*fd_count = descriptors_take(&message, fds);
 	if (size != (ssize_t)sizeof(*reply) || (message.msg_flags & MSG_CTRUNC) != 0 ||
 		reply->magic != ATTACH_MAGIC || reply->version != ATTACH_VERSION)

@@ -533,6 +533,16 @@ test_bad_gateways_are_refused(void **state)
 }
 
 static void
+test_hanging_up_is_said(void **state)
+{
+	struct gateway *gateway = gateway_start(socket_path, 1, GATEWAY_HANGS_UP);
+
+	(void)state;
+	must_refuse("jobs", ECONNRESET, "too many consumers");
+	gateway_stop(gateway);
+}
+
+static void
 test_nothing_is_left_open(void **state)
 {
 	unsigned before = open_descriptors();
@@ -566,6 +576,7 @@ main(void)
 		cmocka_unit_test(test_gone_while_we_sleep),
 		cmocka_unit_test(test_refusal_is_passed_on),
 		cmocka_unit_test(test_bad_gateways_are_refused),
+		cmocka_unit_test(test_hanging_up_is_said),
 		cmocka_unit_test(test_nothing_is_left_open),
 	};
 

@@ -132,6 +132,10 @@ serve(void *context)
 				request.magic == ATTACH_MAGIC && request.version == ATTACH_VERSION,
 			"request");
 		reply_fill(g, &request, &reply);
+		if (g->fault == GATEWAY_HANGS_UP) {
+			close(fd);
+			continue;
+		}
 		reply_send(g, fd, &reply, g->fds[request.what == ATTACH_DELIVERY ? 0 : 1]);
 		must(g->consumer_count < CONSUMERS_MAX, "consumers");
 		g->consumers[g->consumer_count] = fd;

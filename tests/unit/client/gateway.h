@@ -24,6 +24,7 @@ enum gateway_fault {
 	GATEWAY_OTHER_VERSION,
 	GATEWAY_SHORT_REPLY,
 	GATEWAY_NO_RINGS,
+	GATEWAY_HANGS_UP,
 };
 
 /* Serves `count` delivery rings (or refusal rings) at `path`. Ends the program on failure. */
