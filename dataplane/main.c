@@ -151,12 +151,11 @@ kernel_choose(const struct setup *setup, char *why, size_t why_size, struct fail
 }
 
 static void
-ready_say(const struct setup *setup, const struct ports *ports, int kernel, const char *why)
+ready_say(const struct setup *setup, const char *ports, int kernel, const char *why)
 {
-	char text[PORTS_TEXT_SIZE], line[256];
+	char line[sizeof(((struct setup_answer *)NULL)->text)];
 
-	ports_describe(ports, &setup->config, text);
-	snprintf(line, sizeof(line), "%u workers, %s, %s", setup->config.worker_count, text, why);
+	snprintf(line, sizeof(line), "%u workers, %s, %s", setup->config.worker_count, ports, why);
 	note("ready: %s", line);
 	setup_answer_ready(setup, (uint32_t)kernel, line);
 }
@@ -170,7 +169,7 @@ main(int argc, char **argv)
 	static struct workers workers;
 	struct failure failure = {0};
 	struct options options;
-	char why[128] = "";
+	char why[128] = "", ports_text[PORTS_TEXT_SIZE];
 	int kernel;
 
 	options_parse(&options, argc, argv);
@@ -193,6 +192,7 @@ main(int argc, char **argv)
 		goto err_workers;
 	if (telemetry_register(setup.stats, &failure) < 0)
 		goto err_workers;
+	ports_describe(&ports, &setup.config, ports_text);
 	eal_complaint_show(true);
 	if (privilege_drop(options.uid, options.gid, ports.needs, &failure) < 0)
 		goto err_workers;
@@ -200,7 +200,7 @@ main(int argc, char **argv)
 		goto err_launch;
 	housekeeping_beat(&house);
 	state_store(&setup, STATS_RUNNING);
-	ready_say(&setup, &ports, kernel, why);
+	ready_say(&setup, ports_text, kernel, why);
 
 	housekeeping_run(&house);
 

@@ -31,7 +31,7 @@ struct ports {
 int ports_start(struct ports *ports, const struct setup_config *config, struct failure *failure);
 void ports_stop(struct ports *ports);
 
-/* Room for one line about the ports that are up. */
+/* One line about the ports and their links. Before privileges go: some drivers ask the kernel. */
 #define PORTS_TEXT_SIZE 200u
 void ports_describe(
 	const struct ports *ports, const struct setup_config *config, char text[PORTS_TEXT_SIZE]);

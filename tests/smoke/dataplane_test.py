@@ -16,6 +16,7 @@ from lab import GATEWAY4, GATEWAY6, NODE4, NODE6, Checks, LabError, run_test  # 
 
 UID = 61002
 BACK_WITHIN_MS = 2000
+HUGEPAGES_NEEDED = 40  # of 2 MB: 64 MB and what EAL keeps for itself
 AF_PACKET = "net_af_packet0,iface={interface},qpairs={{queues}}"
 
 
@@ -54,13 +55,13 @@ class Ground:
 class Mini:
     """mini_control in the gateway's namespace; one line asked, one line answered."""
 
-    def __init__(self, build, ground, devargs, workers=1, sleep_us=100, uid=UID):
+    def __init__(self, build, ground, devargs, workers=1, *more, sleep_us=100):
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", ground.gateway,
              os.path.join(build, "tests", "smoke", "mini_control"),
              os.path.join(build, "dataplane", "credgate-dataplane"),
-             devargs.format(interface=ground.gateway), ground.node, str(uid), str(workers),
-             str(sleep_us)],
+             devargs.format(interface=ground.gateway), ground.node, str(UID), str(workers),
+             str(sleep_us), *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def __call__(self, line):
@@ -200,6 +201,23 @@ def life(build, ground, checks, workers):
         checks.check("stops when control is gone", "exit 0", mini("hangup"))
 
 
+def hugepages(build, ground, checks):
+    with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", encoding="ascii") as file:
+        free = int(file.read())
+    with Mini(build, ground, AF_PACKET, 1, "hugepages") as mini:
+        word, _, _, text = started(mini("start"))
+        if free < HUGEPAGES_NEEDED:
+            checks.check("without hugepages: says so", True,
+                         word == "failed" and "hugepages free" in text)
+            return
+        checks.check("with hugepages: starts", "ready", word)
+        mini("send")
+        checks.check("with hugepages: record", "accepted", mini("record").split()[0])
+        mini("kill")
+        checks.check("with hugepages: starts again", "ready", started(mini("start"))[0])
+        checks.check("with hugepages: stops", "exit 0", mini("stop"))
+
+
 def unprivileged(build, ground, checks):
     """Started by an ordinary user on a device that needs no privilege, it still confines itself."""
     mini = os.path.join(build, "tests", "smoke", "mini_control")
@@ -228,6 +246,7 @@ def test(build):
         refusals(build, ground, checks)
         for workers in (1, 2):
             life(build, ground, checks, workers)
+        hugepages(build, ground, checks)
         unprivileged(build, ground, checks)
     return checks
 

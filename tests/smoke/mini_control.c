@@ -25,6 +25,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,7 @@ static struct {
 	const char *uid;
 	uint32_t sleep_us;
 	uint32_t workers;
+	bool has_hugepages;
 	struct object objects[OBJECTS_MAX];
 	unsigned object_count;
 	struct table_header *table;
@@ -269,6 +271,7 @@ config_send(void)
 		.type = SETUP_CONFIG,
 		.worker_count = mini.workers,
 		.port_count = 1,
+		.hugepages = mini.has_hugepages ? SETUP_HUGEPAGES_YES : SETUP_HUGEPAGES_NO,
 		.memory_mb = 64,
 		.mbuf_count = 4096,
 		.refusals_per_s = 1000,
@@ -622,9 +625,9 @@ main(int argc, char **argv)
 {
 	char line[128];
 
-	if (argc != 7) {
+	if (argc != 7 && argc != 8) {
 		fprintf(stderr, "Usage: mini_control PROGRAM DEVARGS SENDER-NETNS UID WORKERS "
-				"SLEEP-US\n");
+				"SLEEP-US [hugepages]\n");
 		return 2;
 	}
 	mini.program = argv[1];
@@ -632,6 +635,7 @@ main(int argc, char **argv)
 	mini.uid = argv[4];
 	mini.workers = (uint32_t)strtoul(argv[5], NULL, 10);
 	mini.sleep_us = (uint32_t)strtoul(argv[6], NULL, 10);
+	mini.has_hugepages = argc == 8;
 	if (mini.workers < 1 || mini.workers > TABLE_WORKERS_MAX)
 		return 2;
 	mini.serial = clock_us(CLOCK_REALTIME) / 1000000 << 32;
