@@ -53,8 +53,10 @@ address_parse(const char *text, uint8_t address[16], uint8_t *bits)
 		return "is an IPv4-mapped address; write it as IPv4, 10.0.0.1/24";
 	given = slash == NULL ? (int)(128 - first) : length_parse(slash + 1, 128 - first);
 	if (given < 0)
-		return first != 0 ? "has no prefix length from 0 to 32 after the slash"
-				  : "has no prefix length from 0 to 128 after the slash";
+		return first != 0 ? "has no prefix length from 0 to 32 after the slash; write "
+				    "10.0.0.1/24"
+				  : "has no prefix length from 0 to 128 after the slash; write "
+				    "fd00::1/64";
 	*bits = (uint8_t)(first + (unsigned)given);
 	return NULL;
 }

@@ -194,6 +194,9 @@ config_is_live_change(const struct config *old, const struct config *new, struct
 {
 	if (strcmp(old->run_dir, new->run_dir) != 0 || strcmp(old->state_dir, new->state_dir) != 0)
 		return refuse(reason, new->path, "a directory");
+	if (memcmp(&old->control, &new->control, sizeof(old->control)) != 0 ||
+		memcmp(&old->dataplane_user, &new->dataplane_user, sizeof(old->control)) != 0)
+		return refuse(reason, new->path, "a user");
 	if (memcmp(&old->dataplane, &new->dataplane, sizeof(old->dataplane)) != 0)
 		return refuse(reason, new->path, "the dataplane section");
 	if (old->port_count != new->port_count ||

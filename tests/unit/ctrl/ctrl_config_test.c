@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Configuration files: what each mistake says, where, and what the good ones mean. */
+#include "tests/unit/ctrl/ctrl_fixture.h"
+
+#include "ctrl/config.h"
+
+/* The caller owns the files he makes; users by number, so that no name has to exist. */
+#define HEAD                                          \
+	"users: {control: 61001, dataplane: 61002}\n" \
+	"ports:\n"                                    \
+	"  - {name: lan, driver: af_packet, interface: eth9, addresses: [10.77.0.1/24]}\n"
+#define REALM "realms:\n  - {name: lab, id: 7}\n"
+#define GROUP "groups:\n  - {name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}\n"
+
+static const struct config_caller root = {0, 0};
+
+static struct config *
+load_as(const char *text, const struct config_caller *caller, struct reason *reason)
+{
+	memset(reason, 0, sizeof(*reason));
+	return config_load(fixture_write_text("c.yaml", text), caller, reason);
+}
+
+/* The file belongs to whoever runs the test: both he and root are who may own it. */
+static struct config *
+load(const char *text, struct reason *reason)
+{
+	return load_as(text, &root, reason);
+}
+
+struct mistake {
+	const char *what;
+	const char *text;
+	unsigned line;
+	const char *key;
+	const char *wrong; /* what is wrong, and the cure */
+};
+
+static const struct mistake mistakes[] = {
+	{"empty", "", 1, "file", "is empty; begin with the example"},
+	{"no YAML", HEAD REALM "groups: [\n", 7, "yaml", "check indentation"},
+	{"a list", "- 1\n", 1, "file", "must hold lines of \"key: value\""},
+	{"unknown key", HEAD "realmz: 5\n" REALM, 4, "realmz",
+		"no such key; did you mean \"realms\"?"},
+	{"unknown key, nothing near", HEAD "qqqqqqqqqq: 5\n" REALM, 4, "qqqqqqqqqq",
+		"no such key; known here: run_dir, state_dir"},
+	{"unknown key inside", HEAD "realms:\n  - name: lab\n    id: 7\n    freshnes: clock\n", 7,
+		"realms[0].freshnes", "did you mean \"freshness\"?"},
+	{"double key", HEAD "realms:\n  - name: lab\n    id: 7\n    id: 8\n", 7, "realms[0].id",
+		"given twice, first on line 6; remove one"},
+	{"missing key", HEAD "realms:\n  - name: lab\n", 5, "realms[0].id", "is missing; add it"},
+	{"missing section", "users: {control: 61001, dataplane: 61002}\n" REALM, 1, "ports",
+		"is missing; add it"},
+	{"not a number", HEAD "realms:\n  - name: lab\n    id: seven\n", 6, "realms[0].id",
+		"\"seven\" is no whole number"},
+	{"octal", HEAD "realms:\n  - name: lab\n    id: 010\n", 6, "realms[0].id",
+		"\"010\" is no whole number"},
+	{"negative", HEAD "realms:\n  - name: lab\n    id: -1\n", 6, "realms[0].id",
+		"\"-1\" is no whole number"},
+	{"too large", HEAD "realms:\n  - name: lab\n    id: 4294967296\n", 6, "realms[0].id",
+		"no whole number from 0 to 4294967295"},
+	{"not a bool", HEAD "realms:\n  - name: lab\n    id: 7\n    audience_any: False\n", 7,
+		"realms[0].audience_any", "write true or false"},
+	{"not a choice", HEAD "realms:\n  - name: lab\n    id: 7\n    mode: strict\n", 7,
+		"realms[0].mode", "choose one of observe, permissive, enforce"},
+	{"a list for a value", HEAD "realms:\n  - name: lab\n    id: [7]\n", 6, "realms[0].id",
+		"must be a single value"},
+	{"a value for a list", HEAD "realms: lab\n", 4, "realms", "must be a list"},
+	{"an empty list", HEAD "realms: []\n", 4, "realms", "is empty; add at least 1"},
+	{"a value for a block", HEAD REALM "dataplane: 5\n", 6, "dataplane",
+		"must hold lines of \"key: value\""},
+	{"a name too long",
+		HEAD "realms:\n  - id: 7\n    name: abcdefghijklmnopqrstuvwxyz0123456789\n", 6,
+		"realms[0].name", "is 36 bytes long; at most 31"},
+	{"a bad name", HEAD "realms:\n  - id: 7\n    name: a/b\n", 6, "realms[0].name",
+		"is no name; use letters"},
+	{"realm id 0", HEAD "realms:\n  - name: lab\n    id: 0\n", 6, "realms[0].id",
+		"0 is no realm"},
+	{"same realm id", HEAD "realms:\n  - {name: a, id: 7}\n  - name: b\n    id: 7\n", 7,
+		"realms[1].id", "7 is the id of realm \"a\" as well"},
+	{"same realm name", HEAD "realms:\n  - {name: a, id: 7}\n  - {name: a, id: 8}\n", 6,
+		"realms[1].name", "is another realm's name"},
+	{"nodes_max 0", HEAD "realms:\n  - {name: a, id: 7, nodes_max: 0}\n", 5,
+		"realms[0].nodes_max", "0 is out of range; choose 1 to"},
+	{"too many slots",
+		HEAD "realms:\n  - {name: a, id: 7, nodes_max: 2000000}\n"
+		     "  - {name: b, id: 8, nodes_max: 2000000}\n",
+		4, "realms", "at most 2097152 are possible"},
+	{"window no power of two", HEAD "realms:\n  - {name: a, id: 7, window_bits: 1000}\n", 5,
+		"realms[0].window_bits", "1000 is no power of two"},
+	{"window memory",
+		HEAD "realms:\n  - {name: a, id: 7, nodes_max: 100000, window_bits: 1048576}\n"
+		     "dataplane:\n  window_memory_max_mb: 1024\n",
+		7, "dataplane.window_memory_max_mb", "replay windows need at least 12"},
+	{"ttl", HEAD "realms:\n  - {name: a, id: 7, ttl_default_s: 400}\n", 5,
+		"realms[0].ttl_default_s", "400 is more than ttl_max_s (300)"},
+	{"audience 0", HEAD "realms:\n  - {name: a, id: 7, audiences: [{name: x, id: 0}]}\n", 5,
+		"realms[0].audiences[0].id", "0 means any audience"},
+	{"audience called any",
+		HEAD "realms:\n  - {name: a, id: 7, audiences: [{name: any, id: 1}]}\n", 5,
+		"realms[0].audiences[0].name", "is the name of audience 0"},
+	{"audience twice",
+		HEAD
+		"realms:\n  - {name: a, id: 7, audiences: [{name: x, id: 1}, {name: y, id: 1}]}\n",
+		5, "realms[0].audiences[1].id", "1 is the number of \"x\" as well"},
+	{"no audience at all", HEAD "realms:\n  - {name: a, id: 7, audience_any: false}\n", 5,
+		"realms[0].audience_any", "nothing could be accepted"},
+	{"no such user",
+		HEAD REALM "groups:\n  - name: g\n    realms: [lab]\n"
+			   "    audiences: [any]\n    reader: {uid: no-such-user}\n",
+		10, "groups[0].reader.uid", "no user \"no-such-user\" here; create it"},
+	{"no such group",
+		HEAD REALM "groups:\n  - name: g\n    realms: [lab]\n"
+			   "    audiences: [any]\n    reader: {uid: 61003, gid: no-such}\n",
+		10, "groups[0].reader.gid", "no group \"no-such\" here"},
+	{"no such realm",
+		HEAD REALM "groups:\n  - name: g\n    realms: [lab, lob]\n"
+			   "    audiences: [any]\n    reader: {uid: 61003}\n",
+		8, "groups[0].realms[1]", "there is no realm \"lob\""},
+	{"no such audience",
+		HEAD REALM "groups:\n  - name: g\n    realms: [lab]\n"
+			   "    audiences: [any, jobs]\n    reader: {uid: 61003}\n",
+		9, "groups[0].audiences[1]", "no realm of this group has an audience \"jobs\""},
+	{"the reader is control",
+		HEAD REALM "groups:\n  - name: g\n    realms: [lab]\n"
+			   "    audiences: [any]\n    reader: {uid: 61001}\n",
+		10, "groups[0].reader.uid", "is one of credgate's own users"},
+	{"control is root",
+		"ports:\n  - {name: lan, driver: tap, interface: t0, addresses: [10.0.0.1]}\n" REALM
+		"users:\n  control: 0\n  dataplane: 61001\n",
+		6, "users.control", "is root; name a user of its own"},
+	{"control and dataplane are one",
+		"ports:\n  - {name: lan, driver: tap, interface: t0, addresses: [10.0.0.1]}\n" REALM
+		"users:\n  control: 61001\n  dataplane: 61001\n",
+		7, "users.dataplane", "it could read the master secrets"},
+	{"port without address",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - name: lan\n    driver: tap\n    interface: t0\n" REALM,
+		3, "ports[0].addresses", "has none: nothing could be sent to this port"},
+	{"no address",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - name: lan\n    driver: tap\n    interface: t0\n    addresses: [10.0.0.1,\n"
+		"      10.0.0.300/24]\n" REALM,
+		7, "ports[0].addresses[1]", "\"10.0.0.300/24\" is no IPv4 or IPv6 address"},
+	{"prefix too long",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: lan, driver: tap, interface: t0, addresses: [10.0.0.1/33]}\n" REALM,
+		3, "ports[0].addresses[0]", "has no prefix length from 0 to 32"},
+	{"address twice",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: a, driver: tap, interface: t0, addresses: [10.0.0.1/8]}\n"
+		"  - {name: b, driver: tap, interface: t1, addresses: [10.0.0.1/24]}\n" REALM,
+		4, "ports[1].addresses[0]", "each address belongs to one port"},
+	{"port name twice",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: a, driver: tap, interface: t0, addresses: [10.0.0.1/8]}\n"
+		"  - {name: a, driver: tap, interface: t1, addresses: [10.0.0.2/24]}\n" REALM,
+		4, "ports[1].name", "is another port's name"},
+	{"device missing",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: a, driver: memif, addresses: [10.0.0.1/8]}\n" REALM,
+		3, "ports[0].socket", "is missing for driver memif; add \"socket: "},
+	{"device of another driver",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: a, driver: pci, interface: e0, addresses: [10.0.0.1/8]}\n" REALM,
+		3, "ports[0].interface", "does not go with driver pci"},
+	{"not a PCI address",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: a, driver: pci, address: 3b.0, addresses: [10.0.0.1/8]}\n" REALM,
+		3, "ports[0].address", "is no PCI address"},
+	{"options in an interface",
+		"users: {control: 61001, dataplane: 61002}\nports:\n"
+		"  - {name: a, driver: tap, interface: \"t0,mac=x\", addresses: "
+		"[10.0.0.1/8]}\n" REALM,
+		3, "ports[0].interface", "has a comma"},
+	{"UDP port 0",
+		"users: {control: 61001, dataplane: 61002}\nports:\n  - name: a\n    driver: tap\n"
+		"    interface: t0\n    addresses: [10.0.0.1/8]\n    udp_port: 0\n" REALM,
+		7, "ports[0].udp_port", "0 is out of range; choose 1 to 65535"},
+	{"workers", HEAD REALM "dataplane:\n  workers: 17\n", 7, "dataplane.workers",
+		"17 is out of range; choose 1 to 16"},
+	{"CPUs for workers", HEAD REALM "dataplane:\n  workers: 2\n  cpus: [1]\n", 8,
+		"dataplane.cpus", "names 1 CPUs for 2 workers"},
+	{"a CPU twice", HEAD REALM "dataplane:\n  workers: 2\n  cpus: [1, 1]\n", 8,
+		"dataplane.cpus", "CPU 1 is named twice"},
+	{"ring slots", HEAD REALM "dataplane:\n  ring_slots: 5000\n", 7, "dataplane.ring_slots",
+		"5000 is no power of two"},
+	{"relative directory", HEAD REALM "run_dir: run\n", 6, "run_dir", "is no absolute path"},
+};
+
+/* Exactly one line: FILE:LINE: key: what is wrong; cure. */
+static void
+test_mistakes(void **state)
+{
+	char expected[PATH_MAX + 200];
+	struct reason reason;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		const struct mistake *mistake = &mistakes[i];
+
+		print_message("%s\n", mistake->what);
+		assert_null(load(mistake->text, &reason));
+		snprintf(expected, sizeof(expected), "%s:%u: %s: ", fixture_path("c.yaml"),
+			mistake->line, mistake->key);
+		if (strncmp(reason.text, expected, strlen(expected)) != 0 ||
+			strstr(reason.text, mistake->wrong) == NULL)
+			fail_msg("expected %s...%s, got %s", expected, mistake->wrong, reason.text);
+		assert_null(strchr(reason.text, '\n'));
+		assert_non_null(strchr(reason.text, ';'));
+	}
+}
+
+static void
+test_defaults(void **state)
+{
+	struct reason reason;
+	struct config *config = load(HEAD REALM GROUP, &reason);
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config->warning_count, 0);
+	assert_string_equal(config->run_dir, "/run/credgate");
+	assert_string_equal(config->state_dir, "/var/lib/credgate");
+	assert_int_equal(config->control.uid, 61001);
+	assert_int_equal(config->control.gid, 61001);
+	assert_int_equal(config->dataplane.workers, 1);
+	assert_int_equal(config->dataplane.cpu_count, 0);
+	assert_int_equal(config->dataplane.cpus[0], -1);
+	assert_int_equal(config->dataplane.main_cpu, -1);
+	assert_int_equal(config->dataplane.hugepages, SETUP_HUGEPAGES_AUTO);
+	assert_int_equal(config->dataplane.ring_slots, 65536);
+	assert_int_equal(config->ports[0].udp_port, 7475);
+	assert_int_equal(config->ports[0].checksum, SETUP_CHECKSUM_PARTIAL);
+	assert_int_equal(config->ports[0].addresses[0].bits, 96 + 24);
+	assert_int_equal(config->realms[0].nodes_max, 1024);
+	assert_int_equal(config->realms[0].window_bits, 65536);
+	assert_int_equal(config->realms[0].mode, TABLE_MODE_ENFORCE);
+	assert_int_equal(config->realms[0].ttl_max_s, 300);
+	assert_true(config->realms[0].audience_any);
+	assert_string_equal(config->realms[0].master, "/var/lib/credgate/lab.master");
+	assert_int_equal(config->groups[0].reader.gid, 61003);
+	assert_false(config->groups[0].beacons);
+	config_destroy(config);
+}
+
+/* Nobody reads it: said, and taken all the same. */
+static void
+test_warnings(void **state)
+{
+	struct reason reason;
+	struct config *config = load(HEAD REALM, &reason);
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config->warning_count, 1);
+	assert_non_null(strstr(config->warnings[0], ":5: realms[0]: no group reads realm \"lab\""));
+	config_destroy(config);
+	config = load(HEAD "realms:\n  - {name: lab, id: 7, audiences: [{name: x, id: 3}]}\n" GROUP,
+		&reason);
+	assert_non_null(config);
+	assert_int_equal(config->warning_count, 1);
+	assert_non_null(strstr(config->warnings[0], "no group reads audience \"x\""));
+	config_destroy(config);
+}
+
+/* The largest power of two that fits, and only where the operator did not choose. */
+static void
+test_windows(void **state)
+{
+	struct reason reason;
+	struct config *config;
+
+	(void)state;
+	config = load(HEAD "realms:\n  - {name: a, id: 7, nodes_max: 16385}\n" GROUP, &reason);
+	assert_null(config); /* the group names no realm a */
+	config = load(HEAD "realms:\n  - {name: lab, id: 7, nodes_max: 16385}\n" GROUP, &reason);
+	assert_non_null(config);
+	assert_int_equal(config->realms[0].window_bits, 8192);
+	config_destroy(config);
+	config = load(HEAD "realms:\n  - {name: lab, id: 7, nodes_max: 16384}\n"
+			   "  - {name: b, id: 8, nodes_max: 100, window_bits: 131072}\n"
+			   "dataplane: {window_memory_max_mb: 64}\n" GROUP,
+		&reason);
+	assert_non_null(config);
+	/* 16,385 windows of 16,384 bits are 32 MB; of 32,768 bits they would not fit. */
+	assert_int_equal(config->realms[0].window_bits, 16384);
+	assert_int_equal(config->realms[1].window_bits, 131072);
+	config_destroy(config);
+}
+
+static void
+test_owner(void **state)
+{
+	const struct config_caller other = {61009, 61009};
+	struct reason reason;
+	struct config *config;
+	const char *path;
+
+	(void)state;
+	path = fixture_write("c.yaml", HEAD REALM GROUP, strlen(HEAD REALM GROUP), 0666);
+	assert_null(config_load(path, &root, &reason));
+	assert_non_null(
+		strstr(reason.text, ":1: file: others may write it (mode 0666); chmod go-w"));
+	path = fixture_write("c.yaml", HEAD REALM GROUP, strlen(HEAD REALM GROUP), 0620);
+	assert_null(config_load(path, &root, &reason));
+	assert_null(config_load(fixture_dir, &root, &reason));
+	assert_non_null(strstr(reason.text, "is not a regular file"));
+	assert_null(config_load(fixture_path("none.yaml"), &root, &reason));
+	assert_non_null(strstr(reason.text, "cannot be opened"));
+	if (geteuid() != 0)
+		return;
+	path = fixture_write_text("c.yaml", HEAD REALM GROUP);
+	config = config_load(path, &other, &reason);
+	assert_non_null(config); /* root's file is everybody's */
+	config_destroy(config);
+	assert_int_equal(chown(path, 61009, 61009), 0);
+	assert_null(config_load(path, &root, &reason));
+	assert_non_null(strstr(reason.text, "belongs to uid 61009; chown it to root"));
+}
+
+/* Without root there is one user; naming others is told and changes nothing. */
+static void
+test_caller_is_not_root(void **state)
+{
+	const struct config_caller caller = {61009, 61010};
+	struct reason reason;
+	struct config *config;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	config = load_as(HEAD REALM GROUP, &caller, &reason);
+	assert_non_null(config);
+	assert_int_equal(config->control.uid, 61009);
+	assert_int_equal(config->dataplane_user.uid, 61009);
+	assert_int_equal(config->dataplane_user.gid, 61010);
+	assert_int_equal(config->warning_count, 2);
+	config_destroy(config);
+}
+
+/* What a reload may change, and what it may not. */
+static void
+test_live_change(void **state)
+{
+	static const struct {
+		const char *text;
+		int error;
+	} changes[] = {
+		{HEAD "realms:\n  - {name: lab, id: 7, mode: observe, ttl_max_s: 100}\n" GROUP, 0},
+		{HEAD REALM "groups:\n  - {name: g, realms: [lab], audiences: [any], reader: "
+			    "{uid: 61005}}\n",
+			0},
+		{HEAD "realms:\n  - {name: lab, id: 8}\n" GROUP, -EBUSY},
+		{HEAD "realms:\n  - {name: lab, id: 7, nodes_max: 2000}\n" GROUP, -EBUSY},
+		{HEAD "realms:\n  - {name: lab, id: 7}\n  - {name: b, id: 8}\n" GROUP, -EBUSY},
+		{HEAD REALM, -EBUSY},
+		{HEAD REALM GROUP "dataplane: {workers: 2}\n", -EBUSY},
+		{HEAD REALM GROUP "run_dir: /run/other\n", -EBUSY},
+		{"users: {control: 61001, dataplane: 61004}\nports:\n"
+		 "  - {name: lan, driver: af_packet, interface: eth9, addresses: "
+		 "[10.77.0.1/24]}\n" REALM GROUP,
+			-EBUSY},
+	};
+	struct reason reason;
+	struct config *old = load(HEAD REALM GROUP, &reason), *new;
+
+	(void)state;
+	assert_non_null(old);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		new = load(changes[i].text, &reason);
+		assert_non_null(new);
+		assert_int_equal(config_is_live_change(old, new, &reason), changes[i].error);
+		config_destroy(new);
+	}
+	config_destroy(old);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_caller_is_not_root),
+		cmocka_unit_test(test_live_change),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}

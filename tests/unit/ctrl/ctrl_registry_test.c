@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The registry and its high-water file: (realm, node, epoch) is used once for ever, whatever is
+ * deleted, killed, restored or full.
+ */
+#include "tests/unit/ctrl/ctrl_fixture.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "ctrl/registry.h"
+
+#define REALM 7u
+
+static struct reason reason;
+
+static struct registry *
+open_registry(void)
+{
+	struct registry *registry = registry_open(fixture_dir, &reason);
+
+	if (registry == NULL)
+		fail_msg("%s", reason.text);
+	assert_int_equal(registry_realm_enter(registry, REALM, "lab", &reason), 0);
+	return registry;
+}
+
+static struct registry_request
+request_for(const char *name)
+{
+	return (struct registry_request){
+		.realm = REALM,
+		.realm_name = "lab",
+		.nodes_max = 4,
+		.name = name,
+		.master = "0123456789abcdef",
+	};
+}
+
+static int
+add(struct registry *registry, const char *name, struct registry_node *node)
+{
+	struct registry_request request = request_for(name);
+
+	return registry_node_add(registry, &request, node, &reason);
+}
+
+static int
+find(struct registry *registry, const char *name, struct registry_node *node)
+{
+	return registry_node_find(registry, REALM, "lab", name, 0, node, &reason);
+}
+
+static int
+fresh_setup(void **state)
+{
+	return fixture_setup(state);
+}
+
+static void
+copy(const char *from, const char *to)
+{
+	char command[2 * PATH_MAX + 16];
+
+	snprintf(command, sizeof(command), "cp -p '%s' '%s'", fixture_path(from), fixture_path(to));
+	assert_int_equal(system(command), 0);
+}
+
+static void
+test_add_and_find(void **state)
+{
+	const struct registry_prefix prefixes[2] = {{{0xfd, 0x77}, 64}, {{0xfd, 0x78}, 128}};
+	struct registry *registry = open_registry();
+	struct registry_request request = request_for("n1");
+	struct registry_node node;
+
+	(void)state;
+	request.suite = 2;
+	request.not_before_s = 100;
+	request.not_after_s = 200;
+	request.prefixes = prefixes;
+	request.prefix_count = 2;
+	request.has_prefixes = true;
+	assert_int_equal(registry_node_add(registry, &request, &node, &reason), 0);
+	registry_close(registry);
+	registry = open_registry();
+	assert_int_equal(find(registry, "n1", &node), 0);
+	assert_int_equal(node.node, 1);
+	assert_true(node.is_live);
+	assert_int_equal(node.epoch_count, 1);
+	assert_int_equal(node.epochs[0].epoch, 1);
+	assert_int_equal(node.epochs[0].suite, 2);
+	assert_int_equal(node.epochs[0].not_before_s, 100);
+	assert_int_equal(node.epochs[0].not_after_s, 200);
+	assert_string_equal(node.epochs[0].master, "0123456789abcdef");
+	assert_int_equal(node.prefix_count, 2);
+	assert_memory_equal(node.prefixes[1].address, prefixes[1].address, 16);
+	assert_int_equal(node.prefixes[0].bits, 64);
+	assert_int_equal(add(registry, "n1", &node), -EEXIST);
+	assert_non_null(strstr(reason.text, "node n1 is there already in realm lab (id 1)"));
+	assert_int_equal(find(registry, "n9", &node), -ENOENT);
+	registry_close(registry);
+}
+
+/* Dense from 1; full is said; an id asked for must be free and within the realm. */
+static void
+test_ids(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_request request = request_for("high");
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(node.node, 1);
+	request.node = 3;
+	assert_int_equal(registry_node_add(registry, &request, &node, &reason), 0);
+	assert_int_equal(node.node, 3);
+	assert_int_equal(add(registry, "b", &node), 0);
+	assert_int_equal(node.node, 4);
+	assert_int_equal(add(registry, "c", &node), -ENOSPC);
+	assert_non_null(strstr(reason.text, "realm lab is full (4 nodes)"));
+	request = request_for("d");
+	request.node = 3;
+	assert_int_equal(registry_node_add(registry, &request, &node, &reason), -EEXIST);
+	request.node = 5;
+	assert_int_equal(registry_node_add(registry, &request, &node, &reason), -ERANGE);
+	request.node = 2;
+	assert_int_equal(registry_node_add(registry, &request, &node, &reason), 0);
+	registry_close(registry);
+}
+
+static void
+test_revoked_comes_back_above(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(registry_node_revoke(registry, REALM, 1, &reason), 0);
+	assert_int_equal(find(registry, "a", &node), 0);
+	assert_false(node.is_live);
+	assert_int_equal(node.epoch_count, 0);
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(node.node, 1);
+	assert_int_equal(node.epoch_count, 1);
+	assert_int_equal(node.epochs[0].epoch, 2);
+	registry_close(registry);
+}
+
+/* The id of a deleted node is given out again only when no other is left, and above its epochs. */
+static void
+test_tombstone(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(add(registry, "b", &node), 0);
+	assert_int_equal(registry_node_revoke(registry, REALM, 1, &reason), 0);
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(registry_node_delete(registry, REALM, 1, &reason), 0);
+	assert_int_equal(find(registry, "a", &node), -ENOENT);
+	assert_int_equal(add(registry, "c", &node), 0);
+	assert_int_equal(node.node, 3);
+	assert_int_equal(add(registry, "d", &node), 0);
+	assert_int_equal(add(registry, "a", &node), 0); /* the same name is another node */
+	assert_int_equal(node.node, 1);
+	assert_int_equal(node.epochs[0].epoch, 3);
+	registry_close(registry);
+}
+
+static void
+test_rotate(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_request request = request_for("a");
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	for (unsigned epoch = 2; epoch <= 12; epoch++) {
+		assert_int_equal(
+			registry_node_rotate(registry, &request, 5000 - epoch, &node, &reason), 0);
+		assert_int_equal(node.epochs[0].epoch, epoch);
+		assert_int_equal(node.epochs[0].not_after_s, UINT32_MAX);
+		assert_int_equal(node.epoch_count, epoch < 8 ? epoch : 8);
+		/* An end once set is never put off. */
+		assert_int_equal(node.epochs[1].not_after_s, 5000 - epoch);
+		assert_true(node.epochs[0].epoch - node.epochs[node.epoch_count - 1].epoch < 8);
+	}
+	assert_int_equal(registry_node_revoke(registry, REALM, 1, &reason), 0);
+	assert_int_equal(registry_node_rotate(registry, &request, 1, &node, &reason), -EINVAL);
+	registry_close(registry);
+}
+
+static void
+test_realm_keeps_its_id(void **state)
+{
+	struct registry *registry = open_registry();
+
+	(void)state;
+	assert_int_equal(registry_realm_enter(registry, 8, "lab", &reason), -EEXIST);
+	assert_non_null(strstr(reason.text, "realm lab has id 7 in the registry and 8"));
+	assert_int_equal(registry_realm_enter(registry, 7, "renamed", &reason), 0);
+	registry_close(registry);
+}
+
+/* The whole point of the high-water file. */
+static void
+test_old_database_restored(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "leaked", &node), 0);
+	assert_int_equal(add(registry, "good", &node), 0);
+	assert_int_equal(add(registry, "reborn", &node), 0);
+	registry_close(registry);
+	copy("registry.db", "old.db");
+	registry = open_registry();
+	assert_int_equal(registry_node_revoke(registry, REALM, 1, &reason), 0);
+	assert_int_equal(registry_node_revoke(registry, REALM, 3, &reason), 0);
+	assert_int_equal(add(registry, "reborn", &node), 0);
+	assert_int_equal(add(registry, "new", &node), 0);
+	registry_close(registry);
+
+	copy("old.db", "registry.db");
+	registry = open_registry();
+	assert_int_equal(find(registry, "leaked", &node), 0);
+	assert_false(node.is_live); /* revoked since: its key stays dead */
+	assert_int_equal(node.epoch_count, 0);
+	assert_int_equal(find(registry, "good", &node), 0);
+	assert_true(node.is_live); /* nothing happened to it */
+	assert_int_equal(find(registry, "reborn", &node), 0);
+	assert_false(node.is_live); /* epoch 2 was used, and the database knows only 1 */
+	assert_int_equal(add(registry, "reborn", &node), 0);
+	assert_int_equal(node.epochs[0].epoch, 3);
+	assert_int_equal(add(registry, "leaked", &node), 0);
+	assert_int_equal(node.epochs[0].epoch, 2);
+	/* Id 4 was given out since: the database has forgotten, the file has not. */
+	assert_int_equal(add(registry, "another", &node), 0);
+	assert_int_equal(node.node, 4);
+	assert_int_equal(node.epochs[0].epoch, 2);
+	registry_close(registry);
+}
+
+static void
+test_database_lost(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	registry_close(registry);
+	assert_int_equal(unlink(fixture_path("registry.db")), 0);
+	registry = open_registry();
+	assert_true(registry_realm_is_used(registry, REALM));
+	assert_false(registry_realm_is_used(registry, REALM + 1));
+	assert_int_equal(add(registry, "b", &node), 0);
+	assert_int_equal(node.node, 1);
+	assert_int_equal(node.epochs[0].epoch, 2);
+	registry_close(registry);
+}
+
+/* A high-water file that is behind the database is brought up to it, revocations too. */
+static void
+test_highwater_lost(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+	char *text;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(add(registry, "b", &node), 0);
+	assert_int_equal(registry_node_revoke(registry, REALM, 2, &reason), 0);
+	registry_close(registry);
+	assert_int_equal(unlink(fixture_path("highwater")), 0);
+	registry_close(open_registry());
+	text = fixture_read("highwater");
+	assert_string_equal(text, "7 1 1\n7 2 1\n7 2 1 closed\n");
+	free(text);
+}
+
+static void
+test_highwater_damage(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+	char *text;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	registry_close(registry);
+	/* Torn by a crash: it never took effect, and goes. */
+	fixture_write_text("highwater", "7 1 1\n7 1 1");
+	assert_int_equal(chmod(fixture_path("highwater"), 0600), 0);
+	registry_close(open_registry());
+	text = fixture_read("highwater");
+	assert_string_equal(text, "7 1 1\n");
+	free(text);
+	/* Damaged in the middle: nothing is guessed. */
+	fixture_write_text("highwater", "7 1 1\n7 x 1\n7 1 2\n");
+	assert_null(registry_open(fixture_dir, &reason));
+	assert_non_null(strstr(reason.text, "highwater:2 is damaged"));
+	fixture_write_text("highwater", "7 1 70000\n");
+	assert_null(registry_open(fixture_dir, &reason));
+	assert_non_null(strstr(reason.text, "highwater:1 is damaged"));
+	fixture_write("highwater", "7 1 1\n", 6, 0622);
+	assert_null(registry_open(fixture_dir, &reason));
+	assert_non_null(strstr(reason.text, "nobody else may write"));
+}
+
+static void
+test_second_credgated(void **state)
+{
+	struct registry *registry = open_registry();
+
+	(void)state;
+	assert_null(registry_open(fixture_dir, &reason));
+	assert_int_equal(reason.error, EBUSY);
+	assert_non_null(strstr(reason.text, "another credgated uses this state directory"));
+	registry_close(registry);
+}
+
+static void
+test_newer_database(void **state)
+{
+	char command[PATH_MAX];
+
+	(void)state;
+	registry_close(open_registry());
+	snprintf(command, sizeof(command),
+		"python3 -c \"import sqlite3; d = sqlite3.connect('%s'); "
+		"d.execute('PRAGMA user_version = 99'); d.commit()\"",
+		fixture_path("registry.db"));
+	if (system(command) != 0)
+		skip();
+	assert_null(registry_open(fixture_dir, &reason));
+	assert_non_null(strstr(reason.text, "made by a newer credgate (version 99"));
+}
+
+/* ---- kill -9 at any moment ---- */
+
+/* Tells each epoch it got, after it was told, until it is killed. */
+__attribute__((noreturn)) static void
+busy_child(int told)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+	uint32_t line[2];
+
+	for (unsigned round = 0;; round++) {
+		const char *name = round % 2 == 0 ? "a" : "b";
+
+		/* The one before may have been killed between add and revoke. */
+		if (find(registry, name, &node) == 0 &&
+			registry_node_revoke(registry, REALM, node.node, &reason) != 0)
+			_exit(3);
+		if (add(registry, name, &node) != 0)
+			_exit(1);
+		line[0] = node.node;
+		line[1] = node.epochs[0].epoch;
+		if (write(told, line, sizeof(line)) != sizeof(line))
+			_exit(2);
+	}
+}
+
+static void
+kill_once(unsigned wait_us, uint16_t highest[3])
+{
+	uint32_t line[2];
+	int told[2], status;
+	pid_t child;
+
+	assert_int_equal(pipe(told), 0);
+	child = fork();
+	if (child == 0) {
+		close(told[0]);
+		busy_child(told[1]);
+	}
+	close(told[1]);
+	usleep(wait_us);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	while (read(told[0], line, sizeof(line)) == sizeof(line)) {
+		/* Used once for ever: each told epoch is above every one before it. */
+		assert_true(line[0] == 1 || line[0] == 2);
+		assert_true(line[1] > highest[line[0]]);
+		highest[line[0]] = (uint16_t)line[1];
+	}
+	close(told[0]);
+}
+
+static void
+test_killed(void **state)
+{
+	uint16_t highest[3] = {0};
+	struct registry *registry;
+	struct registry_node node;
+
+	(void)state;
+	for (unsigned round = 0; round < 25; round++)
+		kill_once(3000 + round * 1717, highest);
+	assert_true(highest[1] > 0);
+	registry = open_registry();
+	/* Whatever was left half done: what is live was told, or is new. */
+	if (find(registry, "a", &node) == 0 && node.is_live)
+		assert_true(node.epochs[0].epoch >= highest[1]);
+	registry_node_revoke(registry, REALM, 1, &reason);
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_true(node.epochs[0].epoch > highest[1]);
+	registry_close(registry);
+}
+
+/* ---- a full disk: a limit on file sizes is as good ---- */
+
+static int
+full_child(void)
+{
+	struct registry *registry = open_registry();
+	struct rlimit limit = {0, RLIM_INFINITY};
+	struct registry_node node;
+	struct stat st;
+	int error;
+
+	if (add(registry, "a", &node) != 0 || stat(fixture_path("highwater"), &st) != 0)
+		return 1;
+	signal(SIGXFSZ, SIG_IGN);
+	limit.rlim_cur = (rlim_t)st.st_size + 2; /* less than one line more */
+	if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+		return 2;
+	error = add(registry, "b", &node);
+	if (error == 0 || strstr(reason.text, "nothing was changed") == NULL)
+		return 3;
+	limit.rlim_cur = RLIM_INFINITY;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	if (find(registry, "a", &node) != 0 || !node.is_live)
+		return 4;
+	/* Room again: it works, and the number that was lost is not used. */
+	return add(registry, "b", &node) == 0 && node.is_live ? 0 : 5;
+}
+
+static void
+test_disk_full(void **state)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0)
+		_exit(full_child());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	registry_close(open_registry());
+}
+
+/* ---- many ---- */
+
+struct walk {
+	uint32_t last;
+	unsigned count;
+	unsigned limit;
+};
+
+static bool
+walk_one(const struct registry_node *node, void *context)
+{
+	struct walk *walk = context;
+
+	assert_true(node->node > walk->last);
+	walk->last = node->node;
+	return ++walk->count < walk->limit;
+}
+
+static void
+test_walk(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_request request = request_for(NULL);
+	struct walk walk = {.limit = 7};
+	struct registry_node node;
+	char name[16];
+
+	(void)state;
+	request.nodes_max = 100;
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		request.name = name;
+		assert_int_equal(registry_node_add(registry, &request, &node, &reason), 0);
+	}
+	assert_int_equal(registry_walk(registry, REALM, 0, walk_one, &walk, &reason), 0);
+	assert_int_equal(walk.count, 7);
+	walk.limit = 100;
+	assert_int_equal(registry_walk(registry, REALM, walk.last, walk_one, &walk, &reason), 0);
+	assert_int_equal(walk.count, 20);
+	assert_int_equal(walk.last, 20);
+	registry_close(registry);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh_setup, fixture_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_add_and_find),
+		TEST(test_ids),
+		TEST(test_revoked_comes_back_above),
+		TEST(test_tombstone),
+		TEST(test_rotate),
+		TEST(test_realm_keeps_its_id),
+		TEST(test_old_database_restored),
+		TEST(test_database_lost),
+		TEST(test_highwater_lost),
+		TEST(test_highwater_damage),
+		TEST(test_second_credgated),
+		TEST(test_newer_database),
+		TEST(test_killed),
+		TEST(test_disk_full),
+		TEST(test_walk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
