@@ -160,14 +160,18 @@ class Lab:
     # ---- programs ----
 
     def program(self, name):
-        """A copy that an unprivileged consumer may run, wherever the build folder is."""
-        places = {"credgate": "ctrl/cli", "credgated": "ctrl", "credgate-dataplane": "dataplane"}
-        source = os.path.join(self.build, places[name], name)
-        if not os.path.exists(source):
-            raise LabError(f"{source} is not there: run 'make build' first")
-        return source
+        """A program of the build folder, or the installed one."""
+        places = {"credgate": "ctrl/cli", "credgated": "ctrl"}
+        built = os.path.join(self.build, places[name], name)
+        if os.path.exists(built):
+            return built
+        installed = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin")
+        if not installed:
+            raise LabError(f"{built} is not there: run 'make build' first")
+        return installed
 
     def consumer_program(self):
+        """A copy that an unprivileged consumer may run, wherever the build folder is."""
         copy = os.path.join(self.dir, "credgate")
         if not os.path.exists(copy):
             shutil.copy(self.program("credgate"), copy)
