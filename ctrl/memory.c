@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define HUGE_PAGE_SIZE (2ull << 20)
+#define MEMORY_SPARED  16
 #define HUGE_FREE_PATH "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -79,6 +80,8 @@ memory_object_create(struct memory_object *object, const char *name, uint64_t si
 		object->is_huge = true;
 		return 0;
 	}
+	if (memory_check(size, reason) != 0)
+		return -ENOMEM;
 	if (object_fill(object, name, size, 0) == 0)
 		return 0;
 	return reason_set(reason, errno,
@@ -151,7 +154,7 @@ memory_huge_free(void)
 	return count * HUGE_PAGE_SIZE;
 }
 
-/* MemAvailable in bytes; 0 if the kernel does not tell. */
+/* MemAvailable in bytes; without it nothing is known, and nothing is promised. */
 static uint64_t
 memory_available(void)
 {
@@ -160,7 +163,7 @@ memory_available(void)
 	FILE *file = fopen("/proc/meminfo", "re");
 
 	if (file == NULL)
-		return 0;
+		return UINT64_MAX;
 	while (fgets(line, sizeof(line), file) != NULL)
 		if (sscanf(line, "MemAvailable: %llu kB", &kilobytes) == 1)
 			break;
@@ -173,7 +176,9 @@ memory_check(uint64_t bytes, struct reason *reason)
 {
 	uint64_t available = memory_available();
 
-	if (available == 0 || bytes <= available)
+	/* Allocating the last of it would have the kernel kill somebody: a part stays free. */
+	available -= available / MEMORY_SPARED;
+	if (bytes <= available)
 		return 0;
 	return reason_set(reason, ENOMEM,
 		"tables, windows and rings need %llu MB and %llu MB are available; lower "

@@ -46,18 +46,25 @@ privilege_make_dirs(const struct config *config, struct reason *reason)
 	return error != 0 ? error : dir_make(config->state_dir, 0700, &config->control, reason);
 }
 
+/* As far as may be: refusals are seen later, as a table not locked or a descriptor missing. */
+static void
+limit_raise(int resource, rlim_t wanted)
+{
+	const struct rlimit all = {wanted, wanted};
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur >= wanted ||
+		(limit.rlim_max < wanted && setrlimit(resource, &all) == 0))
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	setrlimit(resource, &limit);
+}
+
 static void
 limits_raise(void)
 {
-	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	struct rlimit files;
-
-	/* Refusals are seen later: a table that cannot be locked, a descriptor that is missing. */
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < DESCRIPTORS) {
-		files.rlim_cur = files.rlim_max < DESCRIPTORS ? files.rlim_max : DESCRIPTORS;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	limit_raise(RLIMIT_MEMLOCK, RLIM_INFINITY);
+	limit_raise(RLIMIT_NOFILE, DESCRIPTORS);
 }
 
 static int

@@ -108,14 +108,17 @@ rings_create(struct shared *shared, const struct config *config, struct reason *
 	return error;
 }
 
+/* Of ordinary memory: hugepages are set apart already. */
 static uint64_t
-bytes_needed(const struct shared *shared, const struct config *config, uint32_t slot_count)
+bytes_needed(const struct shared *shared, const struct config *config, uint32_t slot_count,
+	bool has_hugepages)
 {
 	struct replay_layout_range ranges[TABLE_REALMS_MAX];
 	unsigned count = windows_ranges(config, ranges);
 	uint64_t rings = (uint64_t)(config->group_count + 1) * config->dataplane.workers;
 
-	return keytable_size(&shared->shape) + stats_size(config->dataplane.workers) +
+	return (has_hugepages ? 0 : keytable_size(&shared->shape)) +
+	       stats_size(config->dataplane.workers) +
 	       rings * verdict_ring_size(config->dataplane.ring_slots) +
 	       replay_store_size(slot_count, ranges, count, config->dataplane.retransmit_entries);
 }
@@ -131,7 +134,7 @@ shared_create(struct shared *shared, const struct config *config, bool has_hugep
 	memset(shared, 0, sizeof(*shared));
 	objects_reset(shared);
 	shared->shape = keytable_shape_for(slot_count);
-	error = memory_check(bytes_needed(shared, config, slot_count), reason);
+	error = memory_check(bytes_needed(shared, config, slot_count, has_hugepages), reason);
 	if (error == 0)
 		error = memory_object_create(&shared->table, "credgate-keys",
 			table_bytes(shared, has_hugepages),

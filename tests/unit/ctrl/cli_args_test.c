@@ -13,13 +13,6 @@
 #include "verdict/verdict.h"
 
 static void
-has(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no '%s' in:\n%s", part, text);
-}
-
-static void
 test_without_verb(void **state)
 {
 	const struct call *call = call_cli(NULL);
@@ -27,16 +20,16 @@ test_without_verb(void **state)
 	(void)state;
 	assert_int_equal(call->code, CLI_USAGE);
 	assert_string_equal(call->out, "");
-	has(call->err, "Usage: credgate");
+	call_has(call->err, "Usage: credgate");
 	call = call_cli("--help", NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "node add");
+	call_has(call->out, "node add");
 	call = call_cli("--version", NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "credgate ");
+	call_has(call->out, "credgate ");
 	call = call_cli("--nonsense", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "'--nonsense'");
+	call_has(call->err, "'--nonsense'");
 	call = call_cli("--config", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 }
@@ -56,14 +49,14 @@ test_unknown_verb(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		call = call_cli(cases[i].first, cases[i].second, NULL);
 		assert_int_equal(call->code, CLI_USAGE);
-		has(call->err, cases[i].nearest);
+		call_has(call->err, cases[i].nearest);
 	}
 	call = call_cli("xyzzyplugh", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 	assert_null(strstr(call->err, "Did you mean"));
 	call = call_cli("node", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "node revoke");
+	call_has(call->err, "node revoke");
 }
 
 /* Splits "node add" and calls it with one more word. */
@@ -101,11 +94,11 @@ test_every_help(void **state)
 		call = call_verb(*verb, "--help");
 		assert_int_equal(call->code, CLI_DONE);
 		assert_string_equal(call->err, "");
-		has(call->out, "Usage: credgate ");
-		has(call->out, (*verb)->name);
-		has(call->out, "\nOptions:\n");
-		has(call->out, "\nExamples:\n  credgate");
-		has(call->out, "\nExit codes:\n  0");
+		call_has(call->out, "Usage: credgate ");
+		call_has(call->out, (*verb)->name);
+		call_has(call->out, "\nOptions:\n");
+		call_has(call->out, "\nExamples:\n  credgate");
+		call_has(call->out, "\nExit codes:\n  0");
 		strcpy(text, call->out);
 		for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 			check_line(line, (*verb)->name);
@@ -126,8 +119,8 @@ test_every_unknown_option(void **state)
 		call = call_verb(*verb, "--no-such-option");
 		assert_int_equal(call->code, CLI_USAGE);
 		assert_string_equal(call->out, "");
-		has(call->err, "'--no-such-option'");
-		has(call->err, (*verb)->name);
+		call_has(call->err, "'--no-such-option'");
+		call_has(call->err, (*verb)->name);
 		assert_int_equal(call_verb(*verb, "-Z")->code, CLI_USAGE);
 	}
 }
@@ -174,33 +167,33 @@ test_misuse(void **state)
 	(void)state;
 	call = call_cli("send", "--tiemout", "5", "host", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "did you mean '--timeout'");
+	call_has(call->err, "did you mean '--timeout'");
 	call = call_cli("send", "--timeout", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "takes a value");
+	call_has(call->err, "takes a value");
 	call = call_cli("send", "--no-reply=yes", "host", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "'--no-reply' takes no value");
+	call_has(call->err, "'--no-reply' takes no value");
 	call = call_cli("send", "--timeout", "1001", "host", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "--timeout '1001'");
+	call_has(call->err, "--timeout '1001'");
 	call = call_cli("send", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "HOST");
+	call_has(call->err, "HOST");
 	call = call_cli("send", "host", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "--key");
+	call_has(call->err, "--key");
 	call = call_cli("mint", "extra", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "'extra'");
+	call_has(call->err, "'extra'");
 	call = call_cli("node", "add", "lab", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 	call = call_cli("node", "add", "lab", "n[3-1]", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "n[3-1]");
+	call_has(call->err, "n[3-1]");
 	call = call_cli("node", "add", "lab", "a", "b", "--id", "7", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "--id");
+	call_has(call->err, "--id");
 }
 
 static void
@@ -221,14 +214,14 @@ test_claim_values(void **state)
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		call = call_cli("mint", bad[i].option, bad[i].value, NULL);
 		assert_int_equal(call->code, CLI_USAGE);
-		has(call->err, bad[i].option);
-		has(call->err, bad[i].value);
+		call_has(call->err, bad[i].option);
+		call_has(call->err, bad[i].value);
 	}
 	memset(large, 'x', sizeof(large) - 1);
 	large[1137] = '\0';
 	call = call_cli("mint", "--payload", large, NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "1137 bytes");
+	call_has(call->err, "1137 bytes");
 }
 
 static void
@@ -255,8 +248,8 @@ test_verdicts_json(void **state)
 	json_decref(array);
 	/* Not a terminal: tabs, and as many in each line. */
 	call = call_cli("verdicts", NULL);
-	has(call->out, "NUMBER\tVERDICT\tEXIT\tMEANING\tWHAT TO DO\n1\taccepted\t0\t");
-	has(call->out, "\n7\tbad-tag\t39\t");
+	call_has(call->out, "NUMBER\tVERDICT\tEXIT\tMEANING\tWHAT TO DO\n1\taccepted\t0\t");
+	call_has(call->out, "\n7\tbad-tag\t39\t");
 }
 
 static void
@@ -266,17 +259,17 @@ test_help_of(void **state)
 
 	(void)state;
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "Usage: credgate node add");
+	call_has(call->out, "Usage: credgate node add");
 	call = call_cli("help", "node", NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "node revoke");
+	call_has(call->out, "node revoke");
 	assert_null(strstr(call->out, "watch"));
 	call = call_cli("help", "nothing", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 	call = call_cli("help", "--words", NULL);
-	has(call->out, "node add\n");
+	call_has(call->out, "node add\n");
 	call = call_cli("help", "--words", "send", NULL);
-	has(call->out, "--timeout\n");
+	call_has(call->out, "--timeout\n");
 }
 
 /* Every verb and every option is in the manual, in both dresses. */
@@ -292,7 +285,7 @@ check_in_manual(const struct cli_option *option, void *context)
 	(void)context;
 	for (from = option->name; *from; from++)
 		to = stpcpy(to, *from == '-' ? dash : (char[2]){*from, '\0'});
-	has(manual, wanted);
+	call_has(manual, wanted);
 }
 
 static void
@@ -312,7 +305,7 @@ test_manual(void **state)
 		manual = text;
 		dash = i == 0 ? "-" : "\\-";
 		for (verb = cli_verbs; *verb; verb++) {
-			has(text, (*verb)->name);
+			call_has(text, (*verb)->name);
 			cli_option_walk(*verb, check_in_manual, NULL);
 		}
 	}
@@ -326,17 +319,17 @@ test_no_gateway(void **state)
 	(void)state;
 	call = call_cli("status", "--run-dir", "/nonexistent/run", NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "credgated is not running at /nonexistent/run/admin.sock");
-	has(call->err, "credgate run --config");
+	call_has(call->err, "credgated is not running at /nonexistent/run/admin.sock");
+	call_has(call->err, "credgate run --config");
 	/* Before the verb, and from the environment. */
 	call = call_cli("--run-dir", "/nonexistent/first", "realm", "list", NULL);
-	has(call->err, "/nonexistent/first/admin.sock");
+	call_has(call->err, "/nonexistent/first/admin.sock");
 	setenv("CREDGATE_RUN_DIR", "/nonexistent/second", 1);
 	call = call_cli("node", "list", "lab", NULL);
-	has(call->err, "/nonexistent/second/admin.sock");
+	call_has(call->err, "/nonexistent/second/admin.sock");
 	call = call_cli("watch", "--group", "jobs", NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "/nonexistent/second/consumer.sock");
+	call_has(call->err, "/nonexistent/second/consumer.sock");
 	unsetenv("CREDGATE_RUN_DIR");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Calls the whole command line in a child and keeps what it printed. */
+/* Calls the whole command line in a child and keeps what it printed. Include it after cmocka.h. */
 
 #include <signal.h>
 #include <stdarg.h>
@@ -110,4 +110,12 @@ call_cli(const char *word, ...)
 	call_start(&call, word, words);
 	va_end(words);
 	return call_end(&call);
+}
+
+/* The printed text has this part. */
+static inline void
+call_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no '%s' in:\n%s", part, text);
 }

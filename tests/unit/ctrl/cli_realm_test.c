@@ -59,13 +59,6 @@ teardown(void **state)
 }
 
 static void
-has(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no '%s' in:\n%s", part, text);
-}
-
-static void
 read_master(uint8_t bytes[33])
 {
 	int fd = open(realm.master, O_RDONLY);
@@ -88,8 +81,8 @@ test_init(void **state)
 	call = call_cli("realm", "init", "lab", "--config", realm.config, NULL);
 	assert_string_equal(call->err, "");
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, realm.master);
-	has(call->out, "Back it up now");
+	call_has(call->out, realm.master);
+	call_has(call->out, "Back it up now");
 	assert_int_equal(stat(realm.master, &found), 0);
 	assert_int_equal(found.st_mode & 07777, 0600);
 	assert_int_equal(found.st_uid, owner);
@@ -103,7 +96,7 @@ test_init(void **state)
 	/* A second time changes nothing. */
 	call = call_cli("realm", "init", "lab", "--config", realm.config, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "was not touched");
+	call_has(call->err, "was not touched");
 	read_master(second);
 	assert_memory_equal(first, second, 32);
 }
@@ -118,8 +111,8 @@ test_missing_realm(void **state)
 	call = call_cli("realm", "init", "prod", NULL);
 	unsetenv("CREDGATE_CONFIG");
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "has no realm 'prod'");
-	has(call->out, "  - name: prod\n    id: 8\n");
+	call_has(call->err, "has no realm 'prod'");
+	call_has(call->out, "  - name: prod\n    id: 8\n");
 	assert_int_equal(access(realm.master, F_OK), -1);
 }
 
@@ -131,7 +124,7 @@ test_bad_config(void **state)
 	(void)state;
 	call = call_cli("realm", "init", "lab", "--config", "/nonexistent.yaml", NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "/nonexistent.yaml");
+	call_has(call->err, "/nonexistent.yaml");
 }
 
 /* The sockets are where the configuration says, unless somebody says otherwise. */
@@ -145,11 +138,11 @@ test_run_dir(void **state)
 	snprintf(wanted, sizeof(wanted), "%s/run/admin.sock", realm.dir);
 	call = call_cli("status", "--config", realm.config, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, wanted);
+	call_has(call->err, wanted);
 	call = call_cli("--config", realm.config, "status", "--run-dir", "/nonexistent", NULL);
-	has(call->err, "/nonexistent/admin.sock");
+	call_has(call->err, "/nonexistent/admin.sock");
 	call = call_cli("--config", "/nonexistent.yaml", "status", NULL);
-	has(call->err, "warning: ");
+	call_has(call->err, "warning: ");
 }
 
 static void

@@ -119,13 +119,6 @@ was_asked(size_t index, const char *wanted)
 }
 
 static void
-has(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no '%s' in:\n%s", part, text);
-}
-
-static void
 test_node_add(void **state)
 {
 	const struct call *call;
@@ -138,7 +131,7 @@ test_node_add(void **state)
 		"--run-dir", fake.run_dir, NULL);
 	assert_string_equal(call->err, "");
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "added n001: node 17 of realm lab, epoch 2, sealed128");
+	call_has(call->out, "added n001: node 17 of realm lab, epoch 2, sealed128");
 	was_asked(0, "{\"args\":{\"name\":\"n001\",\"node\":17,\"not_after_s\":1900000000,"
 		     "\"prefixes\":[\"10.0.0.1/32\",\"fd00::/8\"],\"realm\":\"lab\",\"suite\":4},"
 		     "\"verb\":\"node.add\"}");
@@ -157,14 +150,14 @@ test_node_add_range(void **state)
 	answer("{\"ok\": true, \"result\": {\"node\": 3, \"name\": \"n3\", \"suite\": 1}}\n");
 	call = call_cli("node", "add", "lab", "n[1-3]", "--json", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "node n2 is there already");
-	has(call->err, "1 of 3 names failed\n");
+	call_has(call->err, "node n2 is there already");
+	call_has(call->err, "1 of 3 names failed\n");
 	assert_int_equal(json_array_size(fake.requests), 3);
 	/* One object per line. */
 	first = json_loadb(call->out, strcspn(call->out, "\n"), 0, NULL);
 	assert_string_equal(json_string_value(json_object_get(first, "name")), "n1");
 	json_decref(first);
-	has(strchr(call->out, '\n') + 1, "n3");
+	call_has(strchr(call->out, '\n') + 1, "n3");
 }
 
 static void
@@ -176,8 +169,8 @@ test_hang_up(void **state)
 	answer("{\"ok\": true, \"result\": {\"node\": 1, \"name\": \"n1\", \"suite\": 1}}\n");
 	call = call_cli("node", "add", "lab", "n[1-9]", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "no answer from credgated");
-	has(call->err, "the rest was not tried");
+	call_has(call->err, "no answer from credgated");
+	call_has(call->err, "the rest was not tried");
 	assert_int_equal(json_array_size(fake.requests), 2);
 }
 
@@ -190,17 +183,17 @@ test_nonsense(void **state)
 	answer("[1, 2\n");
 	call = call_cli("realm", "list", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "makes no sense");
+	call_has(call->err, "makes no sense");
 	answer("{\"ok\": false}\n");
 	call = call_cli("realm", "list", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "without a reason");
+	call_has(call->err, "without a reason");
 	/* Members of wrong types, and none at all. */
 	answer("{\"ok\": true, \"result\": {\"realms\": [{\"name\": 7, \"id\": \"x\"}, 3, "
 	       "null]}}\n");
 	call = call_cli("realm", "list", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "\n-\t0\t0\t0\t-\t-\t-\n");
+	call_has(call->out, "\n-\t0\t0\t0\t-\t-\t-\n");
 }
 
 /* A large realm comes in pieces. */
@@ -270,7 +263,7 @@ test_node_key(void **state)
 	assert_string_equal(text, "CGK1:abc:\n");
 	call = call_cli("node", "key", "lab", "n", "-o", path, "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "was not touched");
+	call_has(call->err, "was not touched");
 }
 
 /* Standard output of call_cli is a file that others may read. */
@@ -282,7 +275,7 @@ test_node_key_open_to_others(void **state)
 	(void)state;
 	call = call_cli("node", "key", "lab", "n", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "others may read");
+	call_has(call->err, "others may read");
 	assert_int_equal(json_array_size(fake.requests), 0);
 	answer(KEY_ANSWER);
 	call = call_cli("node", "key", "lab", "n", "-o", "-", "--run-dir", fake.run_dir, NULL);
@@ -318,17 +311,17 @@ test_status(void **state)
 	answer("{\"ok\": true, \"result\": {}}\n");
 	call = call_cli("status", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	has(call->out, "credgated 9.9, pid 4, up 5 min, /c\n");
-	has(call->out, "running, pid 5, up 2 s, tags by vaes512, no hugepages, 1 restarts\n");
-	has(call->out, "last exit: signal 9\n");
-	has(call->out, "windows 1.0 MiB");
-	has(call->out, "\nlan\ttap\t7475\tpartial\t10.0.0.1/8,fd00::1/64\n");
-	has(call->out, "\n0\tany\tpolling\t60\t0\t40\t2\t7\t0\t0\n");
-	has(call->out, "\n1\t3\tasleep\t0\t0\t2\t0\t0\t0\t0\n");
-	has(call->out, "\naccepted\t42\t0\tgenuine");
-	has(call->out, "\nbad-tag\t0\t7\t");
-	has(call->out, "\nlab\t7\t3\t64\t1\tenforce\tclock\tstrict\t65536\t00ff\n");
-	has(call->out, "\njobs\t2\t8:9\tlab\tany\n");
+	call_has(call->out, "credgated 9.9, pid 4, up 5 min, /c\n");
+	call_has(call->out, "running, pid 5, up 2 s, tags by vaes512, no hugepages, 1 restarts\n");
+	call_has(call->out, "last exit: signal 9\n");
+	call_has(call->out, "windows 1.0 MiB");
+	call_has(call->out, "\nlan\ttap\t7475\tpartial\t10.0.0.1/8,fd00::1/64\n");
+	call_has(call->out, "\n0\tany\tpolling\t60\t0\t40\t2\t7\t0\t0\n");
+	call_has(call->out, "\n1\t3\tasleep\t0\t0\t2\t0\t0\t0\t0\n");
+	call_has(call->out, "\naccepted\t42\t0\tgenuine");
+	call_has(call->out, "\nbad-tag\t0\t7\t");
+	call_has(call->out, "\nlab\t7\t3\t64\t1\tenforce\tclock\tstrict\t65536\t00ff\n");
+	call_has(call->out, "\njobs\t2\t8:9\tlab\tany\n");
 	call = call_cli("status", "--json", "--run-dir", fake.run_dir, NULL);
 	object = json_loads(call->out, 0, NULL);
 	assert_int_equal(json_array_size(json_object_get(object, "workers")), 2);
@@ -346,7 +339,7 @@ test_reload(void **state)
 	answer("{\"ok\": false, \"errno\": 22, \"error\": \"c.yaml:3: realms: no such key\"}\n");
 	call = call_cli("reload", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "credgate reload: c.yaml:3: realms: no such key\n");
+	call_has(call->err, "credgate reload: c.yaml:3: realms: no such key\n");
 	was_asked(0, "{\"args\":{},\"verb\":\"reload\"}");
 }
 

@@ -134,13 +134,6 @@ teardown(void **state)
 	return 0;
 }
 
-static void
-has(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no '%s' in:\n%s", part, text);
-}
-
 /* What was sent may still be on its way, and an answer overtakes the count. */
 static void
 wait_for_more_than(unsigned count)
@@ -172,7 +165,7 @@ test_accepted(void **state)
 		"--audience", "9", "--ttl", "5m", gateway.endpoint, NULL);
 	assert_string_equal(call->err, "");
 	assert_int_equal(call->code, 0);
-	has(call->out, "accepted: genuine, fresh and seen for the first time; round trip ");
+	call_has(call->out, "accepted: genuine, fresh and seen for the first time; round trip ");
 	assert_null(strstr(call->out, "what to do"));
 	check_all_proved();
 	assert_memory_equal(gateway.bytes + CRED_AT_ORIGIN, loopback, 16);
@@ -192,9 +185,9 @@ test_retransmits(void **state)
 	gateway.drop = 1;
 	call = call_cli("send", "--key", gateway.fixture.key, gateway.endpoint, NULL);
 	assert_int_equal(call->code, 0);
-	has(call->out, "duplicate: ");
-	has(call->out, ", sent ");
-	has(call->out, " times");
+	call_has(call->out, "duplicate: ");
+	call_has(call->out, ", sent ");
+	call_has(call->out, " times");
 	check_all_proved();
 }
 
@@ -213,14 +206,14 @@ test_refused(void **state)
 		gateway.verdict = verdicts[i];
 		call = call_cli("send", "--key", gateway.fixture.key, gateway.endpoint, NULL);
 		assert_int_equal(call->code, 32 + verdicts[i]);
-		has(call->out, verdict_text(verdicts[i]));
-		has(call->out, "; what to do: ");
-		has(call->out, verdict_cure(verdicts[i]));
+		call_has(call->out, verdict_text(verdicts[i]));
+		call_has(call->out, "; what to do: ");
+		call_has(call->out, verdict_cure(verdicts[i]));
 	}
 	gateway.verdict = VERDICT_FLOOR;
 	setenv("TZ", "UTC", 1);
 	call = call_cli("send", "--key", gateway.fixture.key, gateway.endpoint, NULL);
-	has(call->out, ", floor 2023-11-14 22:13:21.000000;");
+	call_has(call->out, ", floor 2023-11-14 22:13:21.000000;");
 }
 
 static void
@@ -256,9 +249,9 @@ test_silence(void **state)
 	call = call_cli("send", "--json", "--timeout", "60", "--key", gateway.fixture.key,
 		gateway.endpoint, NULL);
 	assert_int_equal(call->code, 1);
-	has(call->err, "no answer within 60 ms: the outcome is unknown");
-	has(call->err, "bad-tag");
-	has(call->err, "replayed");
+	call_has(call->err, "no answer within 60 ms: the outcome is unknown");
+	call_has(call->err, "bad-tag");
+	call_has(call->err, "replayed");
 	object = json_loads(call->out, 0, NULL);
 	assert_true(json_is_null(json_object_get(object, "verdict")));
 	assert_string_equal(json_string_value(json_object_get(object, "outcome")), "unknown");
@@ -276,7 +269,7 @@ test_no_reply(void **state)
 		"--source-port", "34567", "--payload", "hello", gateway.endpoint, NULL);
 	assert_string_equal(call->err, "");
 	assert_int_equal(call->code, 0);
-	has(call->out, "sent 101 bytes");
+	call_has(call->out, "sent 101 bytes");
 	check_all_proved();
 	assert_int_equal(ntohs(gateway.from.sin_port), 34567);
 	assert_int_equal(gateway.bytes[CRED_AT_KIND], CRED_KIND_BEACON);
@@ -302,7 +295,7 @@ test_credential(void **state)
 	call = call_cli(
 		"send", "--key", gateway.fixture.key, "--credential", path, gateway.endpoint, NULL);
 	assert_int_equal(call->code, 0);
-	has(call->out, "accepted: ");
+	call_has(call->out, "accepted: ");
 	size = gateway.size;
 	assert_int_equal(size, 97);
 	memcpy(first, gateway.bytes, size);
@@ -316,7 +309,7 @@ test_credential(void **state)
 	/* Its reply cannot be proved without the key. */
 	call = call_cli("send", "--credential", path, gateway.endpoint, NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	has(call->err, "--key");
+	call_has(call->err, "--key");
 	/* Nonsense goes as it is and nobody waits for an answer. */
 	usleep(100000);
 	count = gateway.count;
@@ -338,13 +331,13 @@ test_local_failures(void **state)
 	(void)state;
 	call = call_cli("send", "--key", "/nonexistent.key", gateway.endpoint, NULL);
 	assert_int_equal(call->code, 1);
-	has(call->err, "/nonexistent.key");
+	call_has(call->err, "/nonexistent.key");
 	call = call_cli("send", "--key", gateway.fixture.key, "[::1", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 	call = call_cli("send", "--key", gateway.fixture.key, "--credential", "/nonexistent",
 		gateway.endpoint, NULL);
 	assert_int_equal(call->code, 1);
-	has(call->err, "/nonexistent: No such file");
+	call_has(call->err, "/nonexistent: No such file");
 }
 
 /* ---- mint ---- */
@@ -417,7 +410,7 @@ test_mint_payload_file(void **state)
 	fixture_write(path, large, CG_PAYLOAD_MAX + 1, 0600);
 	call = call_cli("mint", "--key", gateway.fixture.key, "--payload-file", path, NULL);
 	assert_int_equal(call->code, 1);
-	has(call->err, "at most 1136 bytes");
+	call_has(call->err, "at most 1136 bytes");
 	unlink(path);
 }
 

@@ -62,13 +62,6 @@ publish(unsigned worker, uint64_t serial, const char *payload)
 }
 
 static void
-has(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no '%s' in:\n%s", part, text);
-}
-
-static void
 test_lines(void **state)
 {
 	const struct call *call;
@@ -83,8 +76,8 @@ test_lines(void **state)
 	publish(1, 42, "\x1b[31msecond");
 	call = call_end(&watch.call);
 	assert_int_equal(call->code, 0);
-	has(call->out, "\taccepted\tjobs\t7\t17\t1000:100\t0\t10.0.0.1:4711\t41\t5\tfirst\n");
-	has(call->out, "\t42\t11\t\\x1b[31msecond\n");
+	call_has(call->out, "\taccepted\tjobs\t7\t17\t1000:100\t0\t10.0.0.1:4711\t41\t5\tfirst\n");
+	call_has(call->out, "\t42\t11\t\\x1b[31msecond\n");
 	assert_string_equal(call->err, "2 verdicts, 2 accepted\n");
 }
 
@@ -146,8 +139,8 @@ test_attach_again(void **state)
 	publish(0, 2, "");
 	call = call_end(&watch.call);
 	assert_int_equal(call->code, 0);
-	has(call->out, "\t2\t0\t\n");
-	has(call->err, "2 verdicts, 2 accepted\n");
+	call_has(call->out, "\t2\t0\t\n");
+	call_has(call->err, "2 verdicts, 2 accepted\n");
 }
 
 /* Stopped while the ring is written over: what is lost is counted, and the rest is right. */
@@ -170,7 +163,7 @@ test_lost(void **state)
 	kill(watch.call.child, SIGTERM);
 	call = call_end(&watch.call);
 	assert_int_equal(call->code, 0);
-	has(call->err, " slots lost\n");
+	call_has(call->err, " slots lost\n");
 }
 
 static void
@@ -186,7 +179,7 @@ test_refused(void **state)
 	/* Without a name the admin socket is asked for them, and there is none. */
 	call = call_cli("watch", "--run-dir", watch.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	has(call->err, "--group NAME");
+	call_has(call->err, "--group NAME");
 }
 
 int
