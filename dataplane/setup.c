@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "crypto/tag.h"
+#include "dataplane/handoff.h"
 
 #define SETUP_WAIT_MS 10000
 
@@ -102,7 +103,7 @@ config_check(const struct setup_config *config, struct failure *failure)
 	else if (config->memory_mb < 1)
 		bad = "memory_mb";
 	else if (config->worker_count > 1 &&
-		 (config->handoff_slots == 0 ||
+		 (config->handoff_slots < HANDOFF_SLOTS_MIN ||
 			 (config->handoff_slots & (config->handoff_slots - 1)) != 0))
 		bad = "handoff_slots";
 	else if (!text_is_terminated(config->file_prefix, sizeof(config->file_prefix)) ||

@@ -93,6 +93,10 @@ object_map(struct setup *setup, const struct setup_object *object, int fd, struc
 		object_failure(failure, -status, object, "there is not enough memory for it");
 		return NULL;
 	}
+	if (!is_writable && mlock(address, object->size) < 0)
+		note("keys may be swapped to disk: %s; raise the limit of locked memory "
+		     "(LimitMEMLOCK, ulimit -l)",
+			strerror(errno));
 	return address;
 }
 

@@ -340,6 +340,8 @@ command_start(void)
 		die("socketpair");
 	mini.control = ends[0];
 	mini.child = fork();
+	if (mini.child < 0)
+		die("fork");
 	if (mini.child == 0)
 		child_run(ends[1]);
 	close(ends[1]);
@@ -361,6 +363,10 @@ command_end(const char *how)
 		.magic = SETUP_MAGIC, .version = SETUP_VERSION, .type = SETUP_STOP};
 	int status = 0;
 
+	if (mini.child <= 0) {
+		printf("none runs\n");
+		return;
+	}
 	if (strcmp(how, "kill") == 0)
 		kill(mini.child, SIGKILL);
 	else if (strcmp(how, "stop") == 0)
@@ -371,12 +377,12 @@ command_end(const char *how)
 		if (ms == 5000) {
 			kill(mini.child, SIGKILL);
 			waitpid(mini.child, &status, 0);
-			printf("hangs\n");
-			return;
+			break;
 		}
 		usleep(1000);
 	}
 	close(mini.control);
+	mini.child = 0; /* the number may be another's from now on */
 	if (WIFEXITED(status))
 		printf("exit %d\n", WEXITSTATUS(status));
 	else
