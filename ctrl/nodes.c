@@ -80,17 +80,25 @@ nodes_load(struct ctrl *ctrl, struct reason *reason)
 	return 0;
 }
 
+/* In origin mode claimed a node is where its prefixes are; without any it could be nowhere. */
 static int
-prefixes_check(const struct config_realm *realm, const struct registry_request *request,
-	struct reason *reason)
+prefixes_check(struct ctrl *ctrl, const struct config_realm *realm,
+	const struct registry_request *request, struct reason *reason)
 {
-	if (realm->origin != TABLE_ORIGIN_CLAIMED || request->prefix_count > 0 ||
-		!request->has_prefixes)
+	unsigned count = request->prefix_count;
+	struct registry_node known;
+
+	if (realm->origin != TABLE_ORIGIN_CLAIMED)
+		return 0;
+	/* One that is added again keeps those it had. */
+	if (!request->has_prefixes && registry_node_find(ctrl->registry, realm->id, realm->name,
+					      request->name, 0, &known, NULL) == 0)
+		count = known.prefix_count;
+	if (count > 0)
 		return 0;
 	return reason_set(reason, EINVAL,
 		"realm %s has origin mode claimed, where a node without prefixes can be nowhere; "
-		"give "
-		"prefixes",
+		"give prefixes",
 		realm->name);
 }
 
@@ -112,7 +120,7 @@ nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *requ
 	int error;
 
 	request_complete(ctrl, realm_index, request);
-	error = prefixes_check(&ctrl->config->realms[realm_index], request, reason);
+	error = prefixes_check(ctrl, &ctrl->config->realms[realm_index], request, reason);
 	if (error == 0)
 		error = registry_node_add(ctrl->registry, request, node, reason);
 	return error != 0 ? error : node_put(ctrl, realm_index, node, reason);
