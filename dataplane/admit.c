@@ -11,41 +11,51 @@
 
 #include "dataplane/burst.h"
 
-/* A serial whose incarnation is further ahead than this comes from a clock gone wrong. */
-#define ADMIT_INCARNATION_AHEAD_S 86400u
-#define US_A_SECOND               1000000u
-
-static uint64_t
-add_saturating(uint64_t a, uint64_t b)
-{
-	const uint64_t sum = a + b;
-
-	return sum < a ? UINT64_MAX : sum;
-}
+#define US_A_SECOND 1000000u
 
 static bool
 address_is_stated(const uint8_t address[16])
 {
-	return (load_be64(address) | load_be64(address + 8)) != 0;
+	uint64_t words[2];
+
+	memcpy(words, address, sizeof(words));
+	return (words[0] | words[1]) != 0;
 }
 
+/* Elsewhere than in a strict realm. `::` states nothing, whatever prefixes there are. */
+static bool
+origin_is_right_unbound(const struct view *view, const struct burst_item *item)
+{
+	const uint8_t *origin = item->cred.msg + CRED_AT_ORIGIN;
+
+	return item->key.realm->origin_mode == TABLE_ORIGIN_OFF ||
+	       (address_is_stated(origin) && view_prefixes_have(view, item->key.slot, origin));
+}
+
+/* A strict origin is the source, which parse has not let be `::`. */
 static bool
 origin_is_right(const struct view *view, const struct burst_item *item)
 {
 	const uint8_t *origin = item->cred.msg + CRED_AT_ORIGIN;
 	const struct key_slot *slot = item->key.slot;
 
-	if (item->key.realm->origin_mode == TABLE_ORIGIN_OFF)
-		return true;
-	if (!address_is_stated(origin))
-		return false;
-	if (item->key.realm->origin_mode == TABLE_ORIGIN_CLAIMED)
-		return view_prefixes_have(view, slot, origin);
-	return memcmp(origin, item->source, 16) == 0 &&
+	if (item->key.realm->origin_mode - 1u < 2u)
+		return origin_is_right_unbound(view, item);
+	return memcmp(origin, &item->source, 16) == 0 &&
 	       (!view_has_prefixes(slot) || view_prefixes_have(view, slot, origin));
 }
 
-/* NOT_YET_VALID, EXPIRED or FLOOR, in realms with synchronised clocks. */
+/* Is `later` more than `most` behind `earlier`? As sums that saturate would have it. */
+static bool
+is_later(uint64_t later, uint64_t earlier, uint64_t most)
+{
+	return later > earlier && later - earlier > most;
+}
+
+/*
+ * NOT_YET_VALID, EXPIRED or FLOOR, in realms with synchronised clocks. issued_us is below 2^63 and
+ * a time to live below 2^52, so that their sum is right.
+ */
 static enum verdict
 admit_clock(const struct burst *burst, const struct burst_item *item)
 {
@@ -53,13 +63,12 @@ admit_clock(const struct burst *burst, const struct burst_item *item)
 	const struct wire_cred *cred = &item->cred;
 	const uint64_t wanted_s = cred->ttl_s != 0 ? cred->ttl_s : realm->ttl_default_s;
 	const uint64_t ttl_s = wanted_s < realm->ttl_max_s ? wanted_s : realm->ttl_max_s;
-	const uint64_t end_us = add_saturating(
-		add_saturating(cred->issued_us, ttl_s * US_A_SECOND), realm->skew_us);
+	const uint64_t end_us = cred->issued_us + ttl_s * US_A_SECOND;
 
-	if (cred->issued_us > add_saturating(burst->now_us, realm->skew_us) ||
-		cred->serial >> 32 > (uint64_t)burst->view.now_s + ADMIT_INCARNATION_AHEAD_S)
+	if (is_later(cred->issued_us, burst->now_us, realm->skew_us) ||
+		cred->serial >> 32 > burst->incarnation_max)
 		return VERDICT_NOT_YET_VALID;
-	if (burst->now_us > end_us)
+	if (is_later(burst->now_us, end_us, realm->skew_us))
 		return VERDICT_EXPIRED;
 	return cred->issued_us < realm->floor_us ? VERDICT_FLOOR : VERDICT_NONE;
 }
@@ -70,16 +79,16 @@ admit_claims(const struct burst *burst, struct burst_item *item)
 {
 	if (!origin_is_right(&burst->view, item))
 		return VERDICT_WRONG_ORIGIN;
-	if (!view_audience_find(item->key.realm, item->cred.audience, &item->groups))
+	if (!view_audience_find(item->key.realm, item->cred.audience, &item->key.groups))
 		return VERDICT_WRONG_AUDIENCE;
 	if (item->key.realm->freshness == TABLE_FRESHNESS_SERIAL)
 		return VERDICT_NONE;
 	return admit_clock(burst, item);
 }
 
-/* Only LIVE slots have a suite: the others' keys are gone. */
-static enum verdict
-admit_key(const struct view *view, struct burst_item *item)
+/* Which of them it is that is not there. Only LIVE slots have a suite: others' keys are gone. */
+static __attribute__((noinline)) enum verdict
+admit_key_rare(const struct view *view, struct burst_item *item)
 {
 	const struct wire_cred *cred = &item->cred;
 	const enum verdict verdict =
@@ -90,6 +99,23 @@ admit_key(const struct view *view, struct burst_item *item)
 	if (item->key.slot->suite != cred->suite)
 		return VERDICT_UNSUPPORTED;
 	return view_is_valid_now(view, item->key.slot) ? VERDICT_NONE : VERDICT_UNKNOWN_EPOCH;
+}
+
+/* The node's current epoch, valid now, is what it nearly always is: two comparisons of words. */
+static enum verdict
+admit_key(const struct view *view, struct burst_item *item)
+{
+	const struct key_slot *slot = &view->slots[item->key.window];
+	const struct wire_cred *cred = &item->cred;
+	const uint32_t wanted = cred->epoch | KEY_SLOT_LIVE << 16 | (uint32_t)cred->suite << 24;
+	uint32_t found;
+
+	memcpy(&found, (const uint8_t *)slot + offsetof(struct key_slot, epoch), sizeof(found));
+	item->key.slot = slot;
+	if (memcmp(&slot->realm, &cred->realm, 8) == 0 && found == wanted &&
+		view_is_valid_now(view, slot))
+		return VERDICT_NONE;
+	return admit_key_rare(view, item);
 }
 
 /* First pass: the key and the claims; the windows of what is left are on their way. */
@@ -139,7 +165,7 @@ admit_window(const struct worker *worker, const struct burst_item *item)
 	return seen == REPLAY_STALE ? VERDICT_STALE : VERDICT_REPLAYED;
 }
 
-/* Second pass: the windows. */
+/* Second pass: the windows. What is left is laid out for the tag kernels. */
 static unsigned
 admit_windows(struct worker *worker, unsigned count)
 {
@@ -151,10 +177,14 @@ admit_windows(struct worker *worker, unsigned count)
 		const struct burst_item *item = &burst->items[burst->live[n]];
 		const enum verdict verdict = admit_window(worker, item);
 
-		if (verdict != VERDICT_NONE)
+		if (verdict != VERDICT_NONE) {
 			deliver_refused_item(worker, item, verdict);
-		else
-			burst->live[live++] = burst->live[n];
+			continue;
+		}
+		burst->slots[live] = item->key.slot;
+		burst->msgs[live] = item->cred.msg;
+		burst->sizes[live] = item->cred.span_size;
+		burst->live[live++] = burst->live[n];
 	}
 	return live;
 }

@@ -33,7 +33,7 @@ void
 answer_context_fill(
 	const struct worker *worker, const struct burst_item *item, struct answer_context *context)
 {
-	const struct burst_frame *frame = &worker->burst.frames[item->frame];
+	const struct burst_frame *frame = &worker->burst.frames[item - worker->burst.items];
 	const uint8_t *ip = frame->data + item->l3;
 
 	*context = (struct answer_context){
@@ -47,7 +47,7 @@ answer_context_fill(
 		context->vlan = load_be16(frame->data + ETHER_SIZE);
 		context->flags = ANSWER_HAS_VLAN;
 	}
-	if (address_is_ipv4(item->source))
+	if (address_is_ipv4((const uint8_t *)&item->source))
 		memcpy(context->local + 12, ip + 16, 4);
 	else
 		memcpy(context->local, ip + 24, 16);
@@ -71,9 +71,9 @@ verdict_is_silent(enum verdict verdict)
 static bool
 source_may_hear(const struct view *view, const struct own_cred *cred)
 {
-	if (cred->key.realm->origin_mode == TABLE_ORIGIN_CLAIMED ||
-		cred->key.realm->origin_mode == TABLE_ORIGIN_OFF)
-		return view_prefixes_have(view, cred->key.slot, cred->record.source);
+	if (cred->key->realm->origin_mode == TABLE_ORIGIN_CLAIMED ||
+		cred->key->realm->origin_mode == TABLE_ORIGIN_OFF)
+		return view_prefixes_have(view, cred->key->slot, cred->record.source);
 	return memcmp(cred->record.source, cred->answer->origin, 16) == 0;
 }
 
@@ -92,7 +92,7 @@ request_header(uint8_t header[CRED_HEADER_SIZE], const struct own_cred *cred)
 {
 	memset(header, 0, CRED_HEADER_SIZE);
 	store_be32(header + CRED_AT_MAGIC, CRED_MAGIC_BE32);
-	header[CRED_AT_SUITE] = cred->key.slot->suite;
+	header[CRED_AT_SUITE] = cred->key->slot->suite;
 	header[CRED_AT_KIND] = cred->record.kind;
 	store_be16(header + CRED_AT_LENGTH, cred->answer->size);
 	store_be32(header + CRED_AT_REALM, cred->record.realm);
@@ -106,7 +106,7 @@ request_header(uint8_t header[CRED_HEADER_SIZE], const struct own_cred *cred)
 static uint64_t
 least_serial(const struct worker *worker, const struct own_cred *cred)
 {
-	const struct replay_node *node = &worker->replay->nodes[cred->key.window];
+	const struct replay_node *node = &worker->replay->nodes[cred->key->window];
 	const uint64_t window_bits = (uint64_t)1 << (node->bits_log2 & 63);
 
 	return node->top >= window_bits ? node->top - window_bits + 1 : 1;
@@ -129,7 +129,7 @@ reply_fields_fill(struct worker *worker, const struct own_cred *cred, enum verdi
 		fields->retry_ms = ANSWER_RETRY_MS;
 	} else if (verdict == VERDICT_FLOOR) {
 		fields->hint = REPLY_HINT_ISSUED;
-		fields->floor = cred->key.realm->floor_us;
+		fields->floor = cred->key->realm->floor_us;
 	} else if (verdict == VERDICT_STALE) {
 		fields->hint = REPLY_HINT_SERIAL;
 		fields->floor = least_serial(worker, cred);
@@ -230,10 +230,11 @@ build_headers(struct worker *worker, uint8_t *frame, const struct own_cred *cred
 
 /* Port 0 is nobody's; without reply keys there is nothing to prove a reply with. */
 static bool
-answer_is_possible(const struct answers *answers, const struct own_cred *cred)
+answer_is_possible(
+	const struct answers *answers, const struct own_cred *cred, const struct key_slot *reply)
 {
 	return answers->count < ANSWERS_MAX && cred->record.port != 0 &&
-	       cred->key.reply->suite == cred->key.slot->suite;
+	       reply->suite == cred->key->slot->suite;
 }
 
 static void
@@ -241,12 +242,13 @@ answer_build(struct worker *worker, const struct own_cred *cred, enum verdict ve
 	enum verdict first)
 {
 	struct answers *answers = &worker->answers;
+	const struct key_slot *reply = view_reply(&worker->burst.view, cred->key->slot);
 	const unsigned n = answers->count;
 	uint8_t header[CRED_HEADER_SIZE];
 	struct reply_fields fields;
 	uint8_t *msg;
 
-	if (!answer_is_possible(answers, cred)) {
+	if (!answer_is_possible(answers, cred, reply)) {
 		stat_add(&worker->stats->replies_dropped, 1);
 		return;
 	}
@@ -255,7 +257,7 @@ answer_build(struct worker *worker, const struct own_cred *cred, enum verdict ve
 	reply_fields_fill(worker, cred, verdict, first, &fields);
 	if (reply_build(msg, ANSWER_CRED_SIZE, header, cred->answer->tag, &fields) == 0)
 		return;
-	answers->slots[n] = cred->key.reply;
+	answers->slots[n] = reply;
 	answers->creds[n] = msg;
 	answers->sizes[n] = ANSWER_CRED_SIZE - CRED_TAG_SIZE;
 	answers->frame_sizes[n] = (uint16_t)(msg + ANSWER_CRED_SIZE - answers->frames[n].frame);
@@ -274,11 +276,11 @@ answer_accepted(struct worker *worker, const struct own_cred *cred, enum verdict
 void
 answer_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
 {
-	struct replay_node *node = &worker->replay->nodes[cred->key.window];
+	struct replay_node *node = &worker->replay->nodes[cred->key->window];
 
 	if (!refusal_is_due(worker, cred, verdict))
 		return;
-	if (bucket_take(&node->bucket, worker->burst.mono_ms, cred->key.realm->reply_rate))
+	if (bucket_take(&node->bucket, worker->burst.mono_ms, cred->key->realm->reply_rate))
 		answer_build(worker, cred, verdict, verdict);
 	else
 		stat_add(&worker->stats->replies_dropped, 1);

@@ -12,19 +12,21 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/bucket.h"
+#include "dataplane/frame.h"
 #include "dataplane/handoff.h"
 #include "dataplane/view.h"
 #include "dataplane/worker.h"
 #include "wire/wire.h"
 
-/* One frame that carries, or claims to carry, a credential: two lines. */
+/* A serial whose incarnation is further ahead than this comes from a clock gone wrong. */
+#define BURST_INCARNATION_AHEAD_S 86400u
+
+/* Item i is what frame i carries, or claims to carry: two lines. */
 struct burst_item {
 	_Alignas(64) struct wire_cred cred;
-	uint8_t source[16]; /* packet's source address, IPv4 as ::ffff:a.b.c.d */
+	struct frame_address source; /* the packet's */
 	struct view_key key;
-	uint32_t groups; /* of the audience */
 	uint16_t source_port;
-	uint8_t frame;   /* index into burst->frames */
 	uint8_t l3;      /* offset of the IP header in the frame */
 	uint8_t verdict; /* a refusal that waits for its proof, or VERDICT_NONE */
 	uint8_t owner;   /* worker */
@@ -37,8 +39,14 @@ struct burst {
 	uint64_t now_us;  /* real-time clock */
 	uint64_t mono_us; /* monotonic clock */
 	uint64_t mono_ms;
+	uint64_t incarnation_max; /* upper half of serials, where clocks are compared */
+	uint32_t groups;          /* bitmap of those that are in use and have a ring here */
 	uint8_t live[BURST_FRAMES_MAX];
-	struct tag_identity ids[BURST_FRAMES_MAX]; /* in the order of live */
+	/* In the order of live, from admit on and from verify on. */
+	const struct key_slot *slots[BURST_FRAMES_MAX];
+	const uint8_t *msgs[BURST_FRAMES_MAX];
+	uint16_t sizes[BURST_FRAMES_MAX]; /* under the tag */
+	struct tag_identity ids[BURST_FRAMES_MAX];
 	struct burst_item items[BURST_FRAMES_MAX];
 };
 
@@ -58,19 +66,18 @@ struct deliver {
 	uint32_t present; /* bitmap of the rings there are */
 	uint32_t touched; /* bitmap of the rings reserved in this burst */
 	uint32_t slots;   /* what this burst may need of any one delivery ring */
+	uint32_t written; /* records in this burst, for statistics */
 	uint64_t refusal_bucket;
 };
 
 /* A proved credential at its owner, here or handed over: what stage own decides about. */
 struct own_cred {
 	struct verdict_record record; /* verdict: a refusal from the way here, or VERDICT_NONE */
-	struct view_key key;
+	const struct view_key *key;
 	const uint8_t *payload;              /* as it came: in clear only if the suite is */
 	const struct answer_context *answer; /* NULL: no reply is wanted */
-	uint32_t groups;                     /* of the audience */
 	uint32_t salt;                       /* as on the wire */
-	uint32_t auth_uid;
-	uint32_t auth_gid;
+	uint64_t auth;                       /* auth_gid in the upper, auth_uid in the lower half */
 };
 
 struct worker {
@@ -79,6 +86,7 @@ struct worker {
 	struct worker_stats *stats;
 	struct replay_store *replay;
 	const struct worker_port *ports;
+	struct frame_shape shapes[SETUP_PORTS_MAX];
 	unsigned index;
 	unsigned worker_count;
 	uint64_t generation;   /* of the table in use */
@@ -125,14 +133,15 @@ deliver_slots(uint32_t payload_size)
 	return 1 + VERDICT_PAYLOAD_SLOTS(payload_size);
 }
 
-/*
- * Is there room for `slots` slots in the ring of every group in `groups`? deliver.slots MUST hold
- * what the burst may need of any one ring.
- */
-bool deliver_has_room(struct worker *worker, uint32_t groups, uint32_t slots);
+/* Reserves what the burst may write to a ring: once a burst, when it is first needed. */
+void deliver_touch(struct deliver *deliver, unsigned ring, uint32_t slots);
 
-/* Writes record and unsealed payload into the ring of every group. MUST have room. */
-void deliver_accepted(struct worker *worker, const struct own_cred *cred, uint32_t groups);
+/*
+ * A proved credential's payload, from as it came to clear text: decrypted straight into `payload`,
+ * or copied from a ring that has it already, if that is not NULL.
+ */
+void deliver_payload(
+	struct worker *worker, const struct own_cred *cred, uint8_t *payload, const uint8_t *clear);
 
 /* Counts a refusal and shows it to observers; `record` without verdict and time. */
 void deliver_refused(
@@ -143,7 +152,7 @@ void deliver_refused_item(
 	struct worker *worker, const struct burst_item *item, enum verdict verdict);
 
 /* Makes everything written in this burst visible. */
-void deliver_publish(struct deliver *deliver);
+void deliver_publish(struct worker *worker);
 
 /* A statistic of this worker, its only writer. */
 static inline void

@@ -33,65 +33,28 @@ deliver_init(struct worker *worker)
 	ring_init(&worker->deliver, DELIVER_REFUSAL, worker->config.refusal);
 }
 
-/* Once a burst and ring, when it is first needed: reserves what the burst may write there. */
-static struct deliver_ring *
-ring_touch(struct deliver *deliver, unsigned index, uint32_t slots)
+void
+deliver_touch(struct deliver *deliver, unsigned index, uint32_t slots)
 {
 	struct deliver_ring *ring = &deliver->rings[index];
-	uint32_t room;
+	const uint32_t room = verdict_writer_room(&ring->writer);
 
-	if (deliver->touched & 1u << index)
-		return ring;
-	deliver->touched |= 1u << index;
-	room = verdict_writer_room(&ring->writer);
 	if (slots > room)
 		slots = room;
+	deliver->touched |= 1u << index;
 	verdict_writer_reserve(&ring->writer, slots);
 	ring->limit = ring->writer.position + slots;
-	return ring;
-}
-
-bool
-deliver_has_room(struct worker *worker, uint32_t groups, uint32_t slots)
-{
-	struct deliver *deliver = &worker->deliver;
-
-	for (; groups != 0; groups &= groups - 1) {
-		const struct deliver_ring *ring =
-			ring_touch(deliver, (unsigned)__builtin_ctz(groups), deliver->slots);
-
-		if (slots > ring->limit - ring->writer.position)
-			return false;
-	}
-	return true;
-}
-
-/* The payload is decrypted straight into the first ring that gets it. */
-static void
-payload_unseal(struct worker *worker, const struct own_cred *cred, uint8_t *payload)
-{
-	tag_batch_unseal(worker->engine, &cred->key.slot, &cred->record.serial, &cred->salt,
-		&cred->payload, &payload, &cred->record.payload_size, 1);
 }
 
 void
-deliver_accepted(struct worker *worker, const struct own_cred *cred, uint32_t groups)
+deliver_payload(
+	struct worker *worker, const struct own_cred *cred, uint8_t *payload, const uint8_t *clear)
 {
-	const uint8_t *clear = NULL;
-
-	stat_add(&worker->stats->delivered, (unsigned)__builtin_popcount(groups));
-	for (; groups != 0; groups &= groups - 1) {
-		struct deliver_ring *ring = &worker->deliver.rings[__builtin_ctz(groups)];
-		uint8_t *payload = verdict_writer_append(&ring->writer, &cred->record);
-
-		if (cred->record.payload_size == 0)
-			continue;
-		if (clear == NULL)
-			payload_unseal(worker, cred, payload);
-		else
-			memcpy(payload, clear, cred->record.payload_size);
-		clear = payload;
-	}
+	if (clear != NULL)
+		memcpy(payload, clear, cred->record.payload_size);
+	else
+		tag_batch_unseal(worker->engine, &cred->key->slot, &cred->record.serial,
+			&cred->salt, &cred->payload, &payload, &cred->record.payload_size, 1);
 }
 
 /* To observers, who may lose: a forger must not be able to keep the worker busy writing. */
@@ -99,11 +62,12 @@ static void
 refusal_show(struct worker *worker, const struct verdict_record *record)
 {
 	struct deliver *deliver = &worker->deliver;
-	struct deliver_ring *ring;
+	struct deliver_ring *ring = &deliver->rings[DELIVER_REFUSAL];
 
 	if (!(deliver->present & 1u << DELIVER_REFUSAL))
 		return;
-	ring = ring_touch(deliver, DELIVER_REFUSAL, DELIVER_REFUSAL_SLOTS);
+	if (!(deliver->touched & 1u << DELIVER_REFUSAL))
+		deliver_touch(deliver, DELIVER_REFUSAL, DELIVER_REFUSAL_SLOTS);
 	if (ring->writer.position != ring->limit &&
 		bucket_take(&deliver->refusal_bucket, worker->burst.mono_ms,
 			worker->config.refusals_per_s))
@@ -142,13 +106,17 @@ deliver_refused_item(struct worker *worker, const struct burst_item *item, enum 
 		.kind = item->cred.kind,
 	};
 
-	memcpy(record.source, item->source, sizeof(record.source));
+	memcpy(record.source, &item->source, sizeof(record.source));
 	deliver_refused(worker, &record, verdict, false);
 }
 
 void
-deliver_publish(struct deliver *deliver)
+deliver_publish(struct worker *worker)
 {
+	struct deliver *deliver = &worker->deliver;
+
 	for (; deliver->touched != 0; deliver->touched &= deliver->touched - 1)
 		verdict_writer_publish(&deliver->rings[__builtin_ctz(deliver->touched)].writer);
+	stat_add(&worker->stats->delivered, deliver->written);
+	deliver->written = 0;
 }

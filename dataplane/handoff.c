@@ -144,7 +144,7 @@ handoff_put(struct handoff_ring *ring, const struct own_cred *cred)
 	struct verdict_record record = cred->record;
 
 	record.stamp = cred->salt;
-	record.time_us = (uint64_t)cred->auth_uid << 32 | cred->auth_gid;
+	record.time_us = cred->auth;
 	if (cred->answer != NULL)
 		record.kind |= HANDOFF_KIND_ANSWER;
 	return handoff_ring_put(ring, &record, cred->answer, cred->payload);
@@ -189,6 +189,7 @@ burst_handoff(struct worker *worker, unsigned count)
 		const uint8_t owner = burst->items[burst->live[n]].owner;
 
 		if (owner == worker->index) {
+			burst->sizes[live] = burst->sizes[n];
 			burst->ids[live] = burst->ids[n];
 			burst->live[live++] = burst->live[n];
 		} else {

@@ -9,7 +9,7 @@
  *
  * The record is the verdict record, not yet decided, with four fields used for the way:
  *	stamp    the credential's salt, as on the wire
- *	time_us  auth_uid in the upper, auth_gid in the lower half
+ *	time_us  auth_gid in the upper, auth_uid in the lower half
  *	kind     bit 7 set if an answer context follows
  *	verdict  a refusal found on the way, or VERDICT_NONE
  *

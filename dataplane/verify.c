@@ -6,42 +6,39 @@
 
 static_assert(BURST_FRAMES_MAX <= TAG_BATCH_MAX, "a burst is one batch");
 
-static uint64_t
-verify_batch(struct worker *worker, unsigned count)
+/* Keeps what is proved, refuses the rest. */
+static unsigned
+verify_divide(struct worker *worker, unsigned count, uint64_t proved)
 {
 	struct burst *burst = &worker->burst;
-	const struct key_slot *slots[BURST_FRAMES_MAX];
-	const uint8_t *msgs[BURST_FRAMES_MAX];
-	uint16_t sizes[BURST_FRAMES_MAX];
-	unsigned n;
-
-	for (n = 0; n < count; n++) {
-		const struct burst_item *item = &burst->items[burst->live[n]];
-
-		slots[n] = item->key.slot;
-		msgs[n] = item->cred.msg;
-		sizes[n] = item->cred.span_size;
-	}
-	return tag_batch_verify(worker->engine, slots, msgs, sizes, burst->ids, count);
-}
-
-/* The verdict of a tag is public; until here nothing has looked at what it covers in secret. */
-unsigned
-burst_verify(struct worker *worker, unsigned count)
-{
-	struct burst *burst = &worker->burst;
-	const uint64_t proved = verify_batch(worker, count);
 	unsigned live = 0;
 	unsigned n;
 
 	for (n = 0; n < count; n++) {
-		if (proved >> n & 1) {
-			burst->ids[live] = burst->ids[n];
-			burst->live[live++] = burst->live[n];
-		} else {
+		if (!(proved >> n & 1)) {
 			deliver_refused_item(
 				worker, &burst->items[burst->live[n]], VERDICT_BAD_TAG);
+			continue;
 		}
+		burst->sizes[live] = burst->sizes[n];
+		burst->ids[live] = burst->ids[n];
+		burst->live[live++] = burst->live[n];
 	}
 	return live;
+}
+
+/* Which tags are right is public; until here nothing has looked at what they cover in secret. */
+unsigned
+burst_verify(struct worker *worker, unsigned count)
+{
+	struct burst *burst = &worker->burst;
+	uint64_t proved;
+
+	if (count == 0)
+		return 0;
+	proved = tag_batch_verify(
+		worker->engine, burst->slots, burst->msgs, burst->sizes, burst->ids, count);
+	if (proved == UINT64_MAX >> (64 - count))
+		return count;
+	return verify_divide(worker, count, proved);
 }

@@ -53,8 +53,9 @@ bucket_find(const struct table_bucket *bucket, uint32_t realm, uint32_t node, ui
 	return NULL;
 }
 
-enum verdict
-view_find_extra(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
+/* A further live epoch of a node. */
+static enum verdict
+extra_find(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct view_key *key)
 {
 	const struct table_bucket_entry *entry;
@@ -72,8 +73,31 @@ view_find_extra(const struct view *view, uint32_t realm, uint32_t node, uint16_t
 		slot->state != KEY_SLOT_LIVE)
 		return VERDICT_UNKNOWN_EPOCH;
 	key->slot = slot;
-	key->reply = &view->extra_replies[entry->index];
 	return VERDICT_NONE;
+}
+
+enum verdict
+view_key_find(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
+	struct view_key *key)
+{
+	const struct key_slot *slot = &view->slots[key->window];
+
+	if (slot->realm != realm || slot->node != node || slot->state == KEY_SLOT_FREE)
+		return VERDICT_UNKNOWN_NODE;
+	if (slot->state != KEY_SLOT_LIVE)
+		return VERDICT_REVOKED;
+	if (slot->epoch != epoch)
+		return extra_find(view, realm, node, epoch, key);
+	key->slot = slot;
+	return VERDICT_NONE;
+}
+
+const struct key_slot *
+view_reply(const struct view *view, const struct key_slot *slot)
+{
+	if (slot >= view->extras && slot < view->extras + view->extra_count)
+		return &view->extra_replies[slot - view->extras];
+	return &view->replies[slot - view->slots];
 }
 
 /* Are the first `bits` (0 ... 128; more match nothing) of both the same? */
@@ -111,4 +135,15 @@ view_prefixes_have(const struct view *view, const struct key_slot *slot, const u
 			break;
 	}
 	return false;
+}
+
+uint32_t
+view_groups(const struct view *view)
+{
+	uint32_t groups = 0;
+	unsigned group;
+
+	for (group = 0; group < TABLE_GROUPS_MAX; group++)
+		groups |= (uint32_t)(view->policy->groups[group].is_used != 0) << group;
+	return groups;
 }

@@ -32,8 +32,8 @@ struct view {
 struct view_key {
 	const struct table_realm *realm;
 	const struct key_slot *slot;
-	const struct key_slot *reply;
 	uint32_t window; /* the node's slot in the replay store, the same for all its epochs */
+	uint32_t groups; /* that the audience is for */
 };
 
 /*
@@ -43,9 +43,16 @@ struct view_key {
 void view_open(struct view *view, const struct table_header *table, uint64_t generation,
 	uint32_t slot_limit, uint64_t now_us);
 
-/* A further live epoch of a node, VERDICT_NONE if it was found; fills slot and reply of `key`. */
-enum verdict view_find_extra(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
+/*
+ * Finds the slot of (realm, node, epoch), whose realm and window (view_slot) are already in `key`:
+ * VERDICT_NONE, UNKNOWN_NODE, REVOKED or UNKNOWN_EPOCH (no such one). A node that was thrown out
+ * has no epochs any more.
+ */
+enum verdict view_key_find(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct view_key *key);
+
+/* The slot with the reply keys of a request slot that was found here. */
+const struct key_slot *view_reply(const struct view *view, const struct key_slot *slot);
 
 /* NULL if there is no such realm. `id` MUST not be 0. */
 static inline const struct table_realm *
@@ -90,28 +97,6 @@ view_is_valid_now(const struct view *view, const struct key_slot *slot)
 	return (slot->not_before_s <= view->now_s) & (view->now_s <= slot->not_after_s);
 }
 
-/*
- * Finds the slots of (realm, node, epoch), whose realm and window (view_slot) are already in `key`:
- * VERDICT_NONE, UNKNOWN_NODE, REVOKED or UNKNOWN_EPOCH (no such one). A node that was thrown out
- * has no epochs any more.
- */
-static inline enum verdict
-view_key_find(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
-	struct view_key *key)
-{
-	const struct key_slot *slot = &view->slots[key->window];
-
-	if ((slot->realm != realm) | (slot->node != node) | (slot->state == KEY_SLOT_FREE))
-		return VERDICT_UNKNOWN_NODE;
-	if (slot->state != KEY_SLOT_LIVE)
-		return VERDICT_REVOKED;
-	key->slot = slot;
-	key->reply = &view->replies[key->window];
-	if (slot->epoch != epoch)
-		return view_find_extra(view, realm, node, epoch, key);
-	return VERDICT_NONE;
-}
-
 /* Does the node have any prefix that its addresses must lie in? */
 static inline bool
 view_has_prefixes(const struct key_slot *slot)
@@ -141,3 +126,6 @@ view_audience_find(const struct table_realm *realm, uint32_t audience, uint32_t 
 	*groups = found->groups;
 	return found->audience == audience;
 }
+
+/* Bitmap of the groups that are in use. */
+uint32_t view_groups(const struct view *view);

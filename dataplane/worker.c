@@ -18,7 +18,8 @@ config_is_whole(const struct worker_config *config)
 	if (config->worker_count == 0 || config->worker_count > TABLE_WORKERS_MAX ||
 		config->index >= config->worker_count || config->table == NULL ||
 		config->stats == NULL || config->replay == NULL ||
-		config->replay->slot_count == 0 || config->ports == NULL)
+		config->replay->slot_count == 0 || config->ports == NULL ||
+		config->port_count > SETUP_PORTS_MAX)
 		return false;
 	for (peer = 0; peer < config->worker_count; peer++)
 		if (peer != config->index &&
@@ -31,6 +32,7 @@ struct worker *
 worker_create(const struct worker_config *config)
 {
 	struct worker *worker;
+	unsigned port;
 
 	if (!config_is_whole(config)) {
 		errno = EINVAL;
@@ -52,6 +54,8 @@ worker_create(const struct worker_config *config)
 	worker->index = config->index;
 	worker->worker_count = config->worker_count;
 	worker->answers.serial_count = config->start_us;
+	for (port = 0; port < config->port_count; port++)
+		frame_shape_init(&worker->shapes[port], &config->ports[port]);
 	deliver_init(worker);
 	return worker;
 }
@@ -100,6 +104,8 @@ burst_open(
 	burst->now_us = now_us;
 	burst->mono_us = mono_us;
 	burst->mono_ms = mono_us / 1000;
+	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
+	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 
 static void
@@ -135,7 +141,7 @@ worker_burst_at(struct worker *worker, const struct burst_frame *frames, unsigne
 	live = burst_verify(worker, live);
 	live = burst_handoff(worker, live);
 	result->work = count + burst_own(worker, live);
-	deliver_publish(&worker->deliver);
+	deliver_publish(worker);
 	answer_flush(worker, result);
 	burst_close(worker);
 	if (result->work != 0)

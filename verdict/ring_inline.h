@@ -80,6 +80,7 @@ verdict_slot_fill(struct verdict_record *slot, const struct verdict_record *reco
 	uint64_t word;
 	size_t i;
 
+#pragma GCC unroll 8
 	for (i = 1; i < sizeof(*slot) / sizeof(word); i++)
 		__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
 	memcpy(&word, first, sizeof(word));

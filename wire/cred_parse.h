@@ -57,13 +57,14 @@ static inline enum wire_result
 cred_parse_base(const uint8_t *msg, size_t size, struct wire_cred *cred, uint32_t kind_base,
 	uint32_t flags_known)
 {
-	uint32_t shape, odd;
+	uint32_t shape, mark, odd;
 
 	if (__builtin_expect(size < CRED_HEADER_SIZE, 0)) {
 		*cred = (struct wire_cred){.msg = msg, .size = (uint16_t)size};
 		return cred_refuse(msg, size);
 	}
 	shape = load_be32(msg + CRED_AT_SUITE);
+	mark = load_be32(msg + CRED_AT_EPOCH);
 	*cred = (struct wire_cred){
 		.msg = msg,
 		.serial = load_be64(msg + CRED_AT_SERIAL),
@@ -74,14 +75,14 @@ cred_parse_base(const uint8_t *msg, size_t size, struct wire_cred *cred, uint32_
 		.audience = load_be32(msg + CRED_AT_AUDIENCE),
 		.size = cred_size_clamp(size),
 		.span_size = cred_size_clamp(size) - CRED_TAG_SIZE,
-		.epoch = load_be16(msg + CRED_AT_EPOCH),
-		.flags = load_be16(msg + CRED_AT_FLAGS),
+		.epoch = (uint16_t)(mark >> 16),
+		.flags = (uint16_t)mark,
 		.suite = (uint8_t)(shape >> 24),
 		.kind = (uint8_t)(shape >> 16),
 	};
 	odd = !cred_suite_is_known(cred->suite);
 	odd |= cred->kind - kind_base - CRED_KIND_ASSERT > CRED_KIND_BEACON - CRED_KIND_ASSERT;
-	odd |= cred->flags & ~flags_known;
+	odd |= mark & UINT16_MAX & ~flags_known;
 	if (__builtin_expect(cred_broken(cred, size, shape & UINT16_MAX) != 0, 0))
 		return cred_refuse(msg, size);
 	return __builtin_expect(odd != 0, 0) ? WIRE_UNSUPPORTED : WIRE_OK;

@@ -33,12 +33,13 @@ pages(size_t size)
 	return (size + PAGE - 1) / PAGE * PAGE;
 }
 
-/* Zeroed, all there, and shared with what a test forks. */
+/* Zeroed, all there, and shared with what a test forks (large pages are for private memory). */
 static void *
 memory_map(const struct fixture *f, size_t size)
 {
-	void *memory =
-		mmap(NULL, pages(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const int sharing = f->params.use_hugepages ? MAP_PRIVATE : MAP_SHARED;
+	void *memory = mmap(NULL, pages(size), PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS,
+		-1, 0);
 
 	if (memory == MAP_FAILED)
 		die("no memory");
