@@ -19,7 +19,8 @@ from lab import (AUDIENCE_SCHEDULER, GATEWAY4, GATEWAY6, NODE4, NODE6, UDP_PORT,
                  Lab, LabError, address, need_root, now_us)
 
 SUITES = {"cmac128": 1, "cmac256": 2, "sealed128": 3, "sealed256": 4}
-STREAM_LINE = "      {verdict:<14} node {node:<4} uid {uid:<6} from {source} port {port}"
+PROVED_LINE = "      {verdict:<14} node {node} uid {uid} gid {gid}, from {source} port {port}"
+UNPROVED_LINE = "      {verdict:<14} nothing proved, from {source} port {port}"
 
 
 class Demo(Checks):
@@ -33,7 +34,8 @@ class Demo(Checks):
 
     @staticmethod
     def show(record):
-        print(STREAM_LINE.format(**record), flush=True)
+        line = PROVED_LINE if record["proved"] else UNPROVED_LINE
+        print(line.format(**record), flush=True)
 
     # ---- sending ----
 
