@@ -237,7 +237,7 @@ A gateway is running. It is in network namespace {lab.gateway_ns}, a node in {la
 Try, in another terminal (as root):
 
   {node} send --key {key} {GATEWAY4} --payload hello
-  {node} send --key {key} [{GATEWAY6}]:{UDP_PORT}
+  {node} send --key {key} '[{GATEWAY6}]:{UDP_PORT}'
   {node} mint --key {key} --text --origin {NODE4}
   ip netns exec {lab.node_ns} ping -c 1 {GATEWAY6}
   setpriv --reuid {lab_module.CONSUMER_UID} --regid {lab_module.CONSUMER_UID} --clear-groups \\
