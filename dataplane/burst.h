@@ -80,6 +80,29 @@ struct own_cred {
 	uint64_t auth;                       /* auth_gid in the upper, auth_uid in the lower half */
 };
 
+/* How many accepted credentials wait for their payloads at most; and the filter of their nodes. */
+#define OWN_RUN_MAX    BURST_FRAMES_MAX
+#define OWN_RUN_FILTER 1024u /* bits */
+
+/* One of them, with a place for its payload in each ring that has its record. */
+struct own_accepted {
+	struct own_cred cred;
+	struct answer_context answer; /* what cred.answer points to, unless it was handed over */
+	unsigned payload_count;
+	uint8_t *payloads[TABLE_GROUPS_MAX];
+};
+
+/*
+ * Accepted credentials whose records are written and whose windows are not marked yet, in order, so
+ * that their payloads are decrypted in one batch; the next one is built at [count]. No two are of
+ * one node: `filter` has a bit for each node among them, and for some others.
+ */
+struct own_run {
+	unsigned count;
+	uint64_t filter[OWN_RUN_FILTER / 64];
+	struct own_accepted creds[OWN_RUN_MAX];
+};
+
 struct worker {
 	struct burst burst;
 	struct tag_engine *engine;
@@ -93,6 +116,7 @@ struct worker {
 	unsigned handoff_next; /* peer that is drained first */
 	struct deliver deliver;
 	struct answers answers;
+	struct own_run run;
 	struct worker_config config;
 };
 
@@ -136,12 +160,8 @@ deliver_slots(uint32_t payload_size)
 /* Reserves what the burst may write to a ring: once a burst, when it is first needed. */
 void deliver_touch(struct deliver *deliver, unsigned ring, uint32_t slots);
 
-/*
- * A proved credential's payload, from as it came to clear text: decrypted straight into `payload`,
- * or copied from a ring that has it already, if that is not NULL.
- */
-void deliver_payload(
-	struct worker *worker, const struct own_cred *cred, uint8_t *payload, const uint8_t *clear);
+/* Payloads of a run, from as they came to clear text, in every ring they go to. */
+void deliver_payloads(struct worker *worker, const struct own_accepted *creds, unsigned count);
 
 /* Counts a refusal and shows it to observers; `record` without verdict and time. */
 void deliver_refused(

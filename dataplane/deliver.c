@@ -46,15 +46,43 @@ deliver_touch(struct deliver *deliver, unsigned index, uint32_t slots)
 	ring->limit = ring->writer.position + slots;
 }
 
-void
-deliver_payload(
-	struct worker *worker, const struct own_cred *cred, uint8_t *payload, const uint8_t *clear)
+/* Straight into the first ring of each. */
+static void
+payloads_unseal(struct worker *worker, const struct own_accepted *creds, unsigned count)
 {
-	if (clear != NULL)
-		memcpy(payload, clear, cred->record.payload_size);
-	else
-		tag_batch_unseal(worker->engine, &cred->key->slot, &cred->record.serial,
-			&cred->salt, &cred->payload, &payload, &cred->record.payload_size, 1);
+	const struct key_slot *slots[OWN_RUN_MAX];
+	const uint8_t *sealed[OWN_RUN_MAX];
+	uint64_t serials[OWN_RUN_MAX];
+	uint32_t salts[OWN_RUN_MAX];
+	uint16_t sizes[OWN_RUN_MAX];
+	uint8_t *clear[OWN_RUN_MAX];
+	unsigned n = 0;
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		if (creds[i].cred.record.payload_size == 0 || creds[i].payload_count == 0)
+			continue;
+		slots[n] = creds[i].cred.key->slot;
+		serials[n] = creds[i].cred.record.serial;
+		salts[n] = creds[i].cred.salt;
+		sealed[n] = creds[i].cred.payload;
+		clear[n] = creds[i].payloads[0];
+		sizes[n++] = creds[i].cred.record.payload_size;
+	}
+	if (n != 0)
+		tag_batch_unseal(worker->engine, slots, serials, salts, sealed, clear, sizes, n);
+}
+
+void
+deliver_payloads(struct worker *worker, const struct own_accepted *creds, unsigned count)
+{
+	unsigned i, ring;
+
+	payloads_unseal(worker, creds, count);
+	for (i = 0; i < count; i++)
+		for (ring = 1; ring < creds[i].payload_count; ring++)
+			memcpy(creds[i].payloads[ring], creds[i].payloads[0],
+				creds[i].cred.record.payload_size);
 }
 
 /* To observers, who may lose: a forger must not be able to keep the worker busy writing. */

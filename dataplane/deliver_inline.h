@@ -28,29 +28,30 @@ deliver_has_room(struct deliver *deliver, uint32_t groups, uint32_t slots)
 	return true;
 }
 
+/* As many lines as are going to be written now. */
 static inline void
-deliver_ring_prefetch(const struct verdict_writer *writer)
+deliver_ring_prefetch(const struct verdict_writer *writer, uint32_t slots)
 {
-	__builtin_prefetch(
-		&writer->slots[(writer->position + DELIVER_PREFETCH_SLOTS) & writer->mask], 1);
+	uint64_t position = writer->position + DELIVER_PREFETCH_SLOTS;
+
+	for (; slots != 0; slots--, position++)
+		__builtin_prefetch(&writer->slots[position & writer->mask], 1);
 }
 
-/* Writes record and unsealed payload into the ring of every group. MUST have room. */
+/* Writes the record into the ring of every group, and notes where payloads go. MUST have room. */
 static inline void
-deliver_accepted(struct worker *worker, const struct own_cred *cred, uint32_t groups)
+deliver_records(struct worker *worker, struct own_accepted *accepted, uint32_t groups)
 {
-	const uint8_t *clear = NULL;
+	const uint32_t slots = deliver_slots(accepted->cred.record.payload_size);
+	unsigned count = 0;
 
 	for (; groups != 0; groups &= groups - 1) {
 		struct deliver_ring *ring = &worker->deliver.rings[__builtin_ctz(groups)];
-		uint8_t *payload;
 
-		deliver_ring_prefetch(&ring->writer);
-		payload = verdict_writer_append(&ring->writer, &cred->record);
-		worker->deliver.written++;
-		if (cred->record.payload_size != 0) {
-			deliver_payload(worker, cred, payload, clear);
-			clear = payload;
-		}
+		deliver_ring_prefetch(&ring->writer, slots);
+		accepted->payloads[count++] =
+			verdict_writer_append(&ring->writer, &accepted->cred.record);
 	}
+	accepted->payload_count = count;
+	worker->deliver.written += count;
 }

@@ -7,14 +7,17 @@
  * Order of an acceptance, and why a kill between any two of its stores neither loses a promised
  * verdict nor accepts twice:
  *	1. the ring's reservation (deliver.c) tells readers that the slots are being overwritten;
- *	2. record, payload and stamp are written in every ring. Killed here: the serial is not
- *	   marked, so recovery voids the record, and the sender's next try is the first;
+ *	2. record and stamp, then the payload, are written in every ring. Killed here: the serial is
+ *	   not marked, so recovery voids the record, and the sender's next try is the first;
  *	3. the window is marked. Killed here: recovery finds stamp and mark and publishes;
  *	4. the retransmission cache is told. Killed before: a retransmission is called a replay;
  *	5. head, once for the burst: consumers see it. Killed before: as 3.
- * Each credential goes through 2 to 4 before the next one is looked at, so what lies between head
- * and the end of a dead writer's records is a run of marked ones with at most one unmarked behind.
- * Nothing is told to the sender before 3.
+ * Without a payload each credential goes through 2 to 4 before the next is looked at. One with a
+ * payload waits with those behind it, so that payloads are decrypted in one batch (a fifth of the
+ * time); they are marked in the order of their records. So what a dead writer leaves behind head is
+ * always a run of marked records, then a run of others. A credential of a node that is waiting
+ * already makes the run go through first: the window has to know. Nothing is told to the sender
+ * before 3.
  *
  * Only what was proved is looked at here, and nothing else may mark or spend: no address, port or
  * arrival worker decides whether a serial is used.
@@ -175,22 +178,70 @@ own_remember(struct worker *worker, const struct own_cred *cred)
 	answer_accepted(worker, cred, VERDICT_ACCEPTED, VERDICT_ACCEPTED);
 }
 
-/* Steps 2 to 4 above. */
+/* Steps 3 and 4. */
 static inline void
-own_accept(struct worker *worker, struct own_cred *cred, uint32_t readers)
+own_mark(struct worker *worker, const struct own_cred *cred)
 {
-	enum replay_result marked;
+	const enum replay_result marked = replay_window_commit(worker->replay, cred->key->window,
+		cred->record.serial, cred->record.epoch, worker->burst.now_us);
 
-	record_accept(&cred->record, worker->burst.now_us);
-	deliver_accepted(worker, cred, readers);
-	marked = replay_window_commit(worker->replay, cred->key->window, cred->record.serial,
-		cred->record.epoch, worker->burst.now_us);
 	/* It was new a moment ago, and nobody else writes here: else recovery must void it. */
 	assert(marked == REPLAY_NEW);
 	(void)marked;
 	if (cred->answer != NULL)
 		own_remember(worker, cred);
+}
+
+/* ---- the run of those whose payloads are still to be written ---- */
+
+static uint64_t *
+run_filter_word(struct own_run *run, uint32_t window)
+{
+	return &run->filter[window / 64 % (OWN_RUN_FILTER / 64)];
+}
+
+static inline bool
+run_may_have(struct own_run *run, uint32_t window)
+{
+	return *run_filter_word(run, window) >> window % 64 & 1;
+}
+
+static __attribute__((noinline)) void
+run_finish(struct worker *worker)
+{
+	struct own_run *run = &worker->run;
+	unsigned i;
+
+	deliver_payloads(worker, run->creds, run->count);
+	for (i = 0; i < run->count; i++)
+		own_mark(worker, &run->creds[i].cred);
+	memset(run->filter, 0, sizeof(run->filter));
+	run->count = 0;
+}
+
+/* Takes in what was built behind the run. */
+static __attribute__((noinline)) void
+run_add(struct worker *worker)
+{
+	struct own_run *run = &worker->run;
+	const uint32_t window = run->creds[run->count].cred.key->window;
+
+	*run_filter_word(run, window) |= (uint64_t)1 << window % 64;
+	if (++run->count == OWN_RUN_MAX)
+		run_finish(worker);
+}
+
+/* Steps 2 to 4, or for one with or behind a payload as far as its record. */
+static inline void
+own_accept(struct worker *worker, struct own_accepted *accepted, uint32_t readers)
+{
+	record_accept(&accepted->cred.record, worker->burst.now_us);
+	deliver_records(worker, accepted, readers);
 	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], 1);
+	if (accepted->cred.record.payload_size == 0 && worker->run.count == 0)
+		own_mark(worker, &accepted->cred);
+	else
+		run_add(worker);
 }
 
 void
@@ -214,16 +265,27 @@ own_refuse_and_answer(
 
 /* Inlined into both loops below: the call alone was a tenth of the stage's instructions. */
 static inline __attribute__((always_inline)) void
-own_decide(struct worker *worker, struct own_cred *cred)
+own_decide(struct worker *worker, struct own_accepted *next)
 {
 	uint8_t first = VERDICT_NONE;
 	uint32_t readers = 0;
-	const enum verdict verdict = own_judge(worker, cred, &readers, &first);
+	const enum verdict verdict = own_judge(worker, &next->cred, &readers, &first);
 
 	if (verdict == VERDICT_NONE)
-		own_accept(worker, cred, readers);
+		own_accept(worker, next, readers);
 	else
-		own_refuse_and_answer(worker, cred, verdict, first);
+		own_refuse_and_answer(worker, &next->cred, verdict, first);
+}
+
+/* Where the next credential is built, if it is of the node with that window. */
+static inline struct own_accepted *
+own_next(struct worker *worker, uint32_t window)
+{
+	struct own_run *run = &worker->run;
+
+	if (run->count != 0 && run_may_have(run, window))
+		run_finish(worker);
+	return &run->creds[run->count];
 }
 
 /*
@@ -291,10 +353,8 @@ own_cred_from_message(const struct worker *worker, const struct handoff_message 
 	cred->payload = message->payload;
 	cred->answer = message->answer;
 	cred->key = key;
-	key->realm = view_realm(view, record->realm);
 	if (key->realm == NULL)
 		return VERDICT_UNKNOWN_REALM;
-	key->window = view_slot(view, key->realm, record->node);
 	verdict = view_key_find(view, record->realm, record->node, record->epoch, key);
 	if (!view_audience_find(key->realm, record->audience, &key->groups) &&
 		record->verdict == VERDICT_NONE)
@@ -310,40 +370,39 @@ own_is_mine(const struct worker *worker, const struct own_cred *cred)
 }
 
 static void
-own_message(struct worker *worker, const struct handoff_message *message)
+own_message(struct worker *worker, const struct handoff_message *message, struct view_key *key)
 {
-	struct own_cred cred;
-	struct view_key key;
-	enum verdict verdict = own_cred_from_message(worker, message, &cred, &key);
+	struct own_accepted *next = own_next(worker, key->window);
+	struct own_cred *cred = &next->cred;
+	enum verdict verdict = own_cred_from_message(worker, message, cred, key);
 
-	if (verdict == VERDICT_NONE && !view_is_valid_now(&worker->burst.view, cred.key->slot))
+	if (verdict == VERDICT_NONE && !view_is_valid_now(&worker->burst.view, key->slot))
 		verdict = VERDICT_UNKNOWN_EPOCH;
-	if (verdict == VERDICT_NONE && !own_is_mine(worker, &cred))
+	if (verdict == VERDICT_NONE && !own_is_mine(worker, cred))
 		verdict = VERDICT_BUSY;
 	if (verdict != VERDICT_NONE)
-		own_refuse(worker, &cred, verdict); /* no live key of ours: silent */
+		own_refuse(worker, cred, verdict); /* no live key of ours: silent */
 	else
-		own_decide(worker, &cred);
+		own_decide(worker, next);
 }
 
-/* Starts the loads that own_message is going to wait for. */
+/* Realm and window of a message's node; starts the loads that own_message is going to wait for. */
 static void
-own_prefetch(const struct worker *worker, const struct verdict_record *record)
+own_locate(const struct worker *worker, const struct verdict_record *record, struct view_key *key)
 {
 	const struct view *view = &worker->burst.view;
-	const struct table_realm *realm = view_realm(view, record->realm);
-	uint32_t window;
 
-	if (realm == NULL)
+	*key = (struct view_key){.realm = view_realm(view, record->realm)};
+	if (key->realm == NULL)
 		return;
-	window = view_slot(view, realm, record->node);
-	__builtin_prefetch(&view->slots[window]);
-	replay_window_prefetch(worker->replay, window);
+	key->window = view_slot(view, key->realm, record->node);
+	__builtin_prefetch(&view->slots[key->window]);
+	replay_window_prefetch(worker->replay, key->window);
 }
 
 /* Takes up to one burst from all peers together, another one first each time. */
 static unsigned
-own_collect(struct worker *worker, struct handoff_message *messages)
+own_collect(struct worker *worker, struct handoff_message *messages, struct view_key *keys)
 {
 	unsigned peer = worker->handoff_next;
 	unsigned count = 0;
@@ -353,8 +412,10 @@ own_collect(struct worker *worker, struct handoff_message *messages)
 		struct handoff_ring *ring = worker->config.handoff_in[peer];
 
 		while (ring != NULL && count < BURST_FRAMES_MAX &&
-			handoff_ring_take(ring, &messages[count]))
-			own_prefetch(worker, messages[count++].record);
+			handoff_ring_take(ring, &messages[count])) {
+			own_locate(worker, messages[count].record, &keys[count]);
+			count++;
+		}
 		peer = peer + 1 < worker->worker_count ? peer + 1 : 0;
 	}
 	worker->handoff_next = peer + 1 < worker->worker_count ? peer + 1 : 0;
@@ -390,20 +451,24 @@ unsigned
 burst_own(struct worker *worker, unsigned count)
 {
 	struct handoff_message messages[BURST_FRAMES_MAX];
-	struct answer_context answer;
-	struct own_cred cred;
+	struct view_key keys[BURST_FRAMES_MAX];
 	unsigned message_count = 0;
 	unsigned n;
 
 	if (worker->worker_count > 1)
-		message_count = own_collect(worker, messages);
+		message_count = own_collect(worker, messages, keys);
 	worker->deliver.slots = own_slots(&worker->burst, count, messages, message_count);
 	for (n = 0; n < count; n++) {
-		cred_from_item(worker, n, &cred, &answer);
-		own_decide(worker, &cred);
+		const struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
+		struct own_accepted *next = own_next(worker, item->key.window);
+
+		cred_from_item(worker, n, &next->cred, &next->answer);
+		own_decide(worker, next);
 	}
 	for (n = 0; n < message_count; n++)
-		own_message(worker, &messages[n]);
+		own_message(worker, &messages[n], &keys[n]);
+	if (worker->run.count != 0)
+		run_finish(worker);
 	if (message_count != 0) {
 		own_release(worker);
 		stat_add(&worker->stats->handed_in, message_count);

@@ -147,6 +147,95 @@ copies_in_one_burst_are_accepted_once(void **state)
 	assert_int_equal(fixture_proved(&fixture, VERDICT_DUPLICATE), 63);
 	assert_int_equal(fixture.result.reply_count, 64);
 	assert_int_equal(reader_count(&reader), 2);
+	fields.serial = 3;
+	fields.payload = (const uint8_t *)"only once";
+	fields.payload_size = 9;
+	assert_int_equal(burst_of_copies(&fields, 64), 1);
+	assert_int_equal(fixture_proved(&fixture, VERDICT_DUPLICATE), 2 * 63);
+	assert_int_equal(reader_count(&reader), 1);
+}
+
+/* What one fixture gets in whole bursts another gets one by one: the same comes out of both. */
+struct mixed {
+	struct cred_fields fields;
+	uint8_t payload[300];
+};
+
+/* Few nodes and serials, so that twins, late ones and collisions meet in every burst. */
+static void
+mixed_make(struct mixed *m)
+{
+	m->fields = fixture_fields(&fixture, 1 + (uint64_t)(rand() % 40));
+	m->fields.node = 1 + (uint32_t)(rand() % 2);
+	m->fields.suite = fixture_slot(&fixture, FIXTURE_REALM, m->fields.node, 1)->suite;
+	m->fields.flags = rand() % 2 ? CRED_FLAG_REPLY : 0;
+	m->fields.serial += rand() % 10 == 0 ? 1500 : 0;
+	m->fields.uid = (uint32_t)(rand() % 3);
+	m->fields.auth_uid = rand() % 5 == 0 ? 64030 : CRED_ID_ANYONE;
+	memset(m->payload, rand(), sizeof(m->payload));
+	m->fields.payload = m->payload;
+	m->fields.payload_size = rand() % 3 ? (size_t)(rand() % 300) : 0;
+}
+
+static void
+assert_same_rings(const struct fixture *a, const struct fixture *b)
+{
+	uint8_t payloads[2][VERDICT_PAYLOAD_SIZE_MAX] = {{0}};
+	struct verdict_record records[2];
+	struct verdict_reader readers[2];
+	unsigned group, more;
+
+	for (group = 0; group < 3; group++) {
+		verdict_reader_init(&readers[0], a->delivery[group][0], a->ring_size, true);
+		verdict_reader_init(&readers[1], b->delivery[group][0], b->ring_size, true);
+		do {
+			more = (unsigned)verdict_reader_next(&readers[0], &records[0], payloads[0]);
+			assert_int_equal(
+				verdict_reader_next(&readers[1], &records[1], payloads[1]), more);
+			if (more == 0)
+				break;
+			assert_memory_equal(&records[0], &records[1], sizeof(records[0]));
+			assert_memory_equal(payloads[0], payloads[1], records[0].payload_size);
+		} while (more);
+	}
+}
+
+static void
+a_burst_is_as_many_bursts_of_one(void **state)
+{
+	static struct fixture_frame copies[BURST_FRAMES_MAX];
+	struct fixture_frame *frames[BURST_FRAMES_MAX];
+	struct fixture single;
+	struct mixed mixed;
+	unsigned round, i, v;
+
+	(void)state;
+	srand(11);
+	fixture_init(&single, &fixture.params);
+	fixture_node_add(&single, FIXTURE_REALM, 1, 1, CRED_SUITE_DEFAULT);
+	fixture_node_add(&single, FIXTURE_REALM, 2, 1, CRED_SUITE_CMAC256);
+	for (round = 0; round < 12; round++) {
+		for (i = 0; i < BURST_FRAMES_MAX; i++) {
+			mixed_make(&mixed);
+			frames[i] = &copies[i];
+			fixture_frame_init(frames[i]);
+			fixture_frame_mint(&fixture, frames[i], &mixed.fields);
+			fixture_burst(&single, 0, &frames[i], 1);
+		}
+		fixture_burst(&fixture, 0, frames, BURST_FRAMES_MAX);
+	}
+	/* Alone, a marked serial may be refused before its tag is looked at. */
+	for (v = 0; v < VERDICT_COUNT; v++)
+		assert_int_equal(fixture_proved(&fixture, v) + fixture_unproved(&fixture, v),
+			fixture_proved(&single, v) + fixture_unproved(&single, v));
+	assert_true(fixture_proved(&fixture, VERDICT_ACCEPTED) > 50);
+	assert_true(fixture_proved(&fixture, VERDICT_DUPLICATE) > 0);
+	assert_same_rings(&fixture, &single);
+	for (i = 1; i <= 2; i++)
+		assert_memory_equal(fixture_line(&fixture, FIXTURE_REALM, i)->words,
+			fixture_line(&single, FIXTURE_REALM, i)->words,
+			sizeof(fixture_line(&single, FIXTURE_REALM, i)->words));
+	fixture_fini(&single);
 }
 
 /* The same bytes from 64 ports and addresses. */
@@ -696,6 +785,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(payloads_arrive_in_clear, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			copies_in_one_burst_are_accepted_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_burst_is_as_many_bursts_of_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			copies_from_everywhere_are_accepted_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(collision_raises_the_alarm, setup, teardown),
