@@ -257,8 +257,7 @@ fault_kernel(const struct fault *fault)
 static void
 table_is_refused(const struct tag_kernel *const *kernels, unsigned count)
 {
-	static const enum tag_kernel_id wanted[] = {
-		TAG_KERNEL_AUTO, TAG_KERNEL_IPSECMB, TAG_KERNEL_AESNI, TAG_KERNEL_VAES512};
+	static const enum tag_kernel_id wanted[] = {TAG_KERNEL_AUTO, TAG_KERNEL_IPSECMB};
 	char why[160];
 	size_t w;
 
@@ -302,7 +301,7 @@ no_fault_is_accepted(void **state)
 	int round;
 
 	(void)state;
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 5; round++) {
 		assert_int_equal(tag_check_choose(kernels, 3, TAG_KERNEL_VAES512, why, sizeof(why)),
 			TAG_KERNEL_VAES512);
 		assert_int_equal(tag_check_choose(kernels, 3, TAG_KERNEL_IPSECMB, why, sizeof(why)),

@@ -304,13 +304,16 @@ leaks_are_seen(void **state)
 	assert_true(variants_that_differ("leaky branch", run_leaky_branch, 1, VARIANT_COUNT) > 0);
 }
 
+/* Only vaes512 has a way of its own for these, another one for each suite. */
 static void
 verify_uniform(void **state)
 {
+	const bool has_own_way = strcmp(tag_engine_name(engine), "vaes512") == 0;
+	const uint8_t last = has_own_way ? CRED_SUITE_COUNT - 1 : CRED_SUITE_DEFAULT;
 	uint8_t suite;
 
 	(void)state;
-	for (suite = 1; suite < CRED_SUITE_COUNT; suite++)
+	for (suite = has_own_way ? 1 : CRED_SUITE_DEFAULT; suite <= last; suite++)
 		assert_int_equal(
 			variants_that_differ("verify, one suite", run_verify, suite, VARIANT_COUNT),
 			0);
