@@ -10,7 +10,7 @@
 
 /* The directory of this binary. */
 static int
-own_directory(char path[PATH_MAX])
+own_directory(char *path)
 {
 	ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);
 	char *slash;
@@ -27,7 +27,7 @@ own_directory(char path[PATH_MAX])
 
 /* "%s" at the beginning of a place is our own directory. */
 static bool
-place_has(const char *place, const char *own, const char *name, char path[PATH_MAX])
+place_has(const char *place, const char *own, const char *name, char *path)
 {
 	bool is_relative = strncmp(place, "%s", 2) == 0;
 	int size = snprintf(path, PATH_MAX, "%s%s/%s", is_relative ? own : "",
