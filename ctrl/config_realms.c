@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "replay/window.h"
+#include "replay/replay.h"
 
 #define AUDIENCE_ANY_NAME "any"
 
@@ -41,8 +41,7 @@ audience_check(struct config_pass *pass, struct config_realm *realm, unsigned in
 			"\"any\" is the name of audience 0; use audience_any, or another name");
 	if (config_audience_find(realm, audience->name) >= 0)
 		config_pass_fail(pass, key,
-			"\"%s\" is another audience's name as well; choose another",
-			audience->name);
+			"\"%s\" is another audience's name as well; choose another", file->name);
 	snprintf(key, sizeof(key), "audiences[%u].id", index);
 	if (audience->id == 0)
 		config_pass_fail(pass, key, "0 means any audience; choose a number from 1");
@@ -114,7 +113,7 @@ realm_check_id(struct config_pass *pass, unsigned index, const struct config_fil
 	config_pass_name(pass, "name", realm->name, file->name);
 	if (config_realm_find(config, realm->name) >= 0)
 		config_pass_fail(pass, "name",
-			"\"%s\" is another realm's name as well; choose another", realm->name);
+			"\"%s\" is another realm's name as well; choose another", file->name);
 	realm->id = file->id;
 	if (realm->id == 0)
 		config_pass_fail(pass, "id", "0 is no realm; choose a number from 1 to 4294967295");
@@ -256,7 +255,8 @@ group_check(struct config_pass *pass, unsigned index)
 	for (unsigned i = 0; i < index; i++)
 		if (strcmp(pass->config->groups[i].name, to->name) == 0)
 			config_pass_fail(pass, "name",
-				"\"%s\" is another group's name as well; choose another", to->name);
+				"\"%s\" is another group's name as well; choose another",
+				from->name);
 	group_check_realms(pass, to, from);
 	group_check_audiences(pass, to, from);
 	group_check_reader(pass, to, from);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "ctrl/config.h"
-#include "replay/window.h"
+#include "replay/replay.h"
 
 /*
  * Gives each realm without a stated window_bits the largest power of two that fits: it begins with

@@ -61,7 +61,7 @@ parent_of(const char *path, char parent[PATH_MAX])
 	memcpy(parent, path, size);
 	parent[size] = '\0';
 	if (size == 0)
-		strcpy(parent, slash ? "/" : ".");
+		memcpy(parent, slash ? "/" : ".", sizeof("/"));
 	return 0;
 }
 

@@ -31,7 +31,7 @@ run_dir_of_config(struct cli *cli)
 				CLI_RUN_DIR_DEFAULT);
 		return CLI_RUN_DIR_DEFAULT;
 	}
-	strcpy(cli->run_dir_found, config->run_dir);
+	memcpy(cli->run_dir_found, config->run_dir, sizeof(config->run_dir));
 	config_destroy(config);
 	return cli->run_dir_found;
 }

@@ -103,7 +103,7 @@ watch_line(char line[WATCH_LINE_SIZE], const struct cg_record *record, const cha
 		snprintf(cells[WATCH_USER], WATCH_CELL_SIZE, "%" PRIu32 ":%" PRIu32, record->uid,
 			record->gid);
 	else
-		strcpy(cells[WATCH_USER], "-");
+		memcpy(cells[WATCH_USER], "-", sizeof("-"));
 	snprintf(cells[WATCH_AUDIENCE], WATCH_CELL_SIZE, "%" PRIu32, record->audience);
 	print_endpoint(cells[WATCH_SOURCE], record->source, record->port);
 	snprintf(cells[WATCH_SERIAL], WATCH_CELL_SIZE, "%" PRIu64, record->serial);
