@@ -4,12 +4,11 @@
 #include "ctrl/cli/program.h"
 #include "ctrl/cli/verbs.h"
 
-/* Beside us, one up in a build tree, where packages put daemons. */
+/* Beside us, one up in a build tree, where daemons are installed: here or as configured. */
 static const char *const places[] = {
 	"%s",
 	"%s/..",
-	CLI_LIBEXECDIR,
-	CLI_LIBEXECDIR "/credgate",
+	"%s/../sbin",
 	CLI_SBINDIR,
 	NULL,
 };
@@ -33,7 +32,7 @@ run_run(struct cli *cli)
 
 	if (program_find(places, "credgated", path) != 0)
 		return cli_fail(
-			cli, "there is no credgated beside this program nor in %s", CLI_LIBEXECDIR);
+			cli, "there is no credgated beside this program nor in %s", CLI_SBINDIR);
 	return program_exec(cli, path, "--config", has_config(cli) ? NULL : cli_config_path(cli));
 }
 
