@@ -15,7 +15,7 @@ struct loader_log {
 	char text[256];
 };
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 loader_log_keep(cyaml_log_t level, void *context, const char *format, va_list args)
 {
 	struct loader_log *log = context;

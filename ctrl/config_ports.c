@@ -140,7 +140,7 @@ port_check(struct config_pass *pass, unsigned index)
 		if (strcmp(pass->config->ports[i].name, port->name) == 0)
 			config_pass_fail(pass, "name",
 				"\"%s\" is another port's name as well; choose another",
-				port->name);
+				file->name);
 	port->driver = (enum config_driver)file->driver;
 	device_check(pass, port, file);
 	addresses_check(pass, index, file);

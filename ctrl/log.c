@@ -10,7 +10,7 @@
 #define LINE_SIZE 1024
 
 /* One write per line, so that lines of credgated and of its dataplane do not mix. */
-static void
+__attribute__((format(printf, 3, 0))) static void
 line_write(const char *level, const char *object, const char *format, va_list args)
 {
 	char text[LINE_SIZE], line[LINE_SIZE + 128];

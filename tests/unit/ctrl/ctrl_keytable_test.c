@@ -277,21 +277,20 @@ change(struct rig *r)
 	struct expected *expected = &r->nodes[realm][node];
 	struct registry_node made = node_make(r, realm, node);
 	struct reason reason;
+	unsigned kind = pick(4);
 
-	switch (pick(4)) {
-	case 0:
+	if (kind == 0) {
 		keytable_node_clear(r->table, realm, node);
 		expected->is_there = false;
-		break;
-	case 1:
+		return;
+	}
+	if (kind == 1) {
 		made.is_live = false;
 		made.epoch_count = 0;
-		/* fall through */
-	default:
-		assert_int_equal(keytable_node_set(r->table, realm, &made, &reason), 0);
-		expected->is_there = true;
-		expected->node = made;
 	}
+	assert_int_equal(keytable_node_set(r->table, realm, &made, &reason), 0);
+	expected->is_there = true;
+	expected->node = made;
 }
 
 static void

@@ -58,7 +58,7 @@ child_play(int argc, char **argv)
 	if (recv(STARTER_SETUP_FD, &command, 1, 0) == 1 && command == 'x')
 		_exit(23);
 	if (command == 'k')
-		raise(SIGSEGV);
+		raise(SIGKILL);
 	for (;;)
 		pause();
 }
@@ -155,7 +155,7 @@ test_its_end_is_told(void **state)
 	static const struct {
 		char command;
 		int status;
-	} ends[] = {{'x', 23 << 8}, {'k', SIGSEGV}};
+	} ends[] = {{'x', 23 << 8}, {'k', SIGKILL}};
 	struct starter starter = starter_make(own_path);
 	struct starter_event event;
 	struct hello hello;
