@@ -21,12 +21,14 @@
 #include "ctrl/passing.h"
 
 #define EXEC_FAILED 127
+/* Control died. Not one that a service manager sends to every process of a service. */
+#define DEATH_SIGNAL SIGUSR1
 
 /* The child's own state. */
 struct child {
 	struct starter_config config;
 	int socket;
-	int signals; /* signalfd of SIGCHLD and SIGTERM */
+	int signals; /* signalfd of SIGCHLD and DEATH_SIGNAL */
 	pid_t dataplane;
 };
 
@@ -241,10 +243,12 @@ signals_open(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	/* A terminal's interrupt goes to credgated too, which then tells us in its own order. */
+	sigaddset(&set, DEATH_SIGNAL);
+	/* What a terminal or a service manager sends goes to credgated too, which ends us in its
+	 * own order: by closing our socket. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_SETMASK, &set, NULL) != 0)
 		return -1;
@@ -263,7 +267,7 @@ child_prepare(struct child *child, pid_t control)
 		return false;
 	child->signals = signals_open();
 	/* Control's death is end of file as well; the signal is for a socket that leaked. */
-	return child->signals >= 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
+	return child->signals >= 0 && prctl(PR_SET_PDEATHSIG, DEATH_SIGNAL) == 0 &&
 	       getppid() == control && prctl(PR_SET_NAME, "credgate-start") == 0;
 }
 
@@ -296,16 +300,21 @@ starter_fork(struct starter *starter, const struct starter_config *config, struc
 {
 	struct child child = {.config = *config};
 	pid_t control = getpid();
+	sigset_t all, mask;
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return reason_set(reason, errno, "the starter cannot be made: %s", strerror(errno));
+	/* None may reach the child before it has said which it ignores. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &mask);
 	starter->pid = fork();
 	if (starter->pid == 0) {
 		close(pair[0]);
 		child.socket = pair[1];
 		child_run(&child, control);
 	}
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	close(pair[1]);
 	if (starter->pid < 0) {
 		close(pair[0]);

@@ -129,7 +129,8 @@ answer_take(struct supervise *supervise, const struct setup_answer *answer)
 	supervise->ready_count++;
 	event_del(supervise->retry);
 	timer_set(supervise->heartbeat, HEARTBEAT_LOOK_MS);
-	log_info("dataplane", "running, pid %d: %s", (int)status->pid, answer->text);
+	/* What it runs with it has said itself. */
+	log_info("dataplane", "running, pid %d", (int)status->pid);
 	supervise->config.on_ready(supervise->config.context, supervise->ready_count);
 }
 

@@ -247,6 +247,30 @@ test_stop_leaves_nothing(void **state)
 	close(pidfd);
 }
 
+/* What a terminal or a service manager sends to all is for credgated to answer. */
+static void
+test_signals_to_all(void **state)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+	struct starter starter = starter_make(own_path);
+	struct hello hello;
+	int pidfd, socket;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		kill(starter.pid, signals[i]);
+	socket = child_start(&starter, &hello, &pidfd);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		kill(starter.pid, signals[i]);
+	usleep(50000);
+	assert_int_equal(kill(hello.pid, 0), 0);
+	assert_int_equal(kill(starter.pid, 0), 0);
+	starter_stop(&starter);
+	assert_true(is_gone(hello.pid));
+	close(socket);
+	close(pidfd);
+}
+
 /* Nonsense on its socket is as good as end of file. */
 static void
 test_nonsense_ends_it(void **state)
@@ -304,6 +328,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_start_replaces),
 		cmocka_unit_test(test_no_such_program),
 		cmocka_unit_test(test_stop_leaves_nothing),
+		cmocka_unit_test(test_signals_to_all),
 		cmocka_unit_test(test_nonsense_ends_it),
 		cmocka_unit_test(test_control_killed),
 	};
