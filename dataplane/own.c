@@ -182,9 +182,12 @@ own_remember(struct worker *worker, const struct own_cred *cred)
 static inline void
 own_mark(struct worker *worker, const struct own_cred *cred)
 {
-	const enum replay_result marked = replay_window_commit(worker->replay, cred->key->window,
-		cred->record.serial, cred->record.epoch, worker->burst.now_us);
+	enum replay_result marked;
 
+	/* A kill leaves the stores before it in program order: the compiler must leave it so. */
+	atomic_signal_fence(memory_order_seq_cst);
+	marked = replay_window_commit(worker->replay, cred->key->window, cred->record.serial,
+		cred->record.epoch, worker->burst.now_us);
 	/* It was new a moment ago, and nobody else writes here: else recovery must void it. */
 	assert(marked == REPLAY_NEW);
 	(void)marked;
