@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctrl/privilege.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <string.h>
@@ -14,27 +16,73 @@
 /* Rings, clients and consumers, several times over. */
 #define DESCRIPTORS 8192u
 
+/*
+ * A directory of root's own, as a service manager or an installation makes it, goes to the control
+ * user, with root's plain files in it: nobody else could have put them there. Links stay as they
+ * are; what control then cannot use it refuses itself.
+ */
 static int
-dir_make(const char *dir, mode_t mode, const struct config_user *owner, struct reason *reason)
+dir_adopt(int fd, const struct config_user *owner)
+{
+	DIR *dir = fdopendir(dup(fd));
+	struct dirent *entry;
+	struct stat st;
+	int error = fchown(fd, owner->uid, owner->gid) != 0 ? -errno : 0;
+
+	if (dir == NULL)
+		return -ENOMEM;
+	while (error == 0 && (entry = readdir(dir)) != NULL) {
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+			!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_nlink != 1)
+			continue;
+		if (fchownat(fd, entry->d_name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW) != 0)
+			error = -errno;
+	}
+	closedir(dir);
+	return error;
+}
+
+static int
+dir_check(int fd, const char *dir, const struct config_user *owner, struct reason *reason)
 {
 	struct stat st;
+	int error = 0;
 
-	if (mkdir(dir, mode) == 0) {
-		/* The mask must not decide who gets in; the parent's group must not either. */
-		if (chmod(dir, mode) == 0 && lchown(dir, owner->uid, owner->gid) == 0)
-			return 0;
+	if (fstat(fd, &st) != 0)
 		return reason_set(reason, errno, "%s: %s", dir, strerror(errno));
-	}
-	if (errno != EEXIST)
-		return reason_set(reason, errno, "%s cannot be made: %s; make it, for uid %u", dir,
-			strerror(errno), owner->uid);
-	if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-		return reason_set(reason, ENOTDIR, "%s is not a directory; remove it", dir);
-	if (st.st_uid != owner->uid)
+	if (st.st_uid == owner->uid)
+		return 0;
+	if (geteuid() != 0 || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return reason_set(reason, EPERM,
 			"%s belongs to uid %u and not to the control user; chown it to uid %u", dir,
 			st.st_uid, owner->uid);
+	error = dir_adopt(fd, owner);
+	if (error != 0)
+		return reason_set(reason, -error, "%s cannot be given to uid %u: %s", dir,
+			owner->uid, strerror(-error));
 	return 0;
+}
+
+/* The mask must not decide who gets in. */
+static int
+dir_make(const char *dir, mode_t mode, const struct config_user *owner, struct reason *reason)
+{
+	bool is_new = mkdir(dir, mode) == 0;
+	int fd, error;
+
+	if (!is_new && errno != EEXIST)
+		return reason_set(reason, errno, "%s cannot be made: %s; make it, for uid %u", dir,
+			strerror(errno), owner->uid);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return reason_set(reason, errno, "%s: %s; remove it, or make it a directory", dir,
+			strerror(errno));
+	if (is_new && fchmod(fd, mode) != 0)
+		error = reason_set(reason, errno, "%s: %s", dir, strerror(errno));
+	else
+		error = dir_check(fd, dir, owner, reason);
+	close(fd);
+	return error;
 }
 
 int

@@ -6,8 +6,8 @@
 #include "ctrl/config.h"
 
 /*
- * Makes run and state directory if they are missing, for the control user. With root's rights, or
- * with the caller's where they are enough. 0, or -errno with the cure.
+ * Makes run and state directory if they are missing, for the control user; root's own are given to
+ * him. With root's rights, or with the caller's where they are enough. 0, or -errno with the cure.
  */
 int privilege_make_dirs(const struct config *config, struct reason *reason);
 

@@ -13,6 +13,7 @@
 #include "ctrl/launch.h"
 #include "ctrl/memory.h"
 #include "ctrl/policy.h"
+#include "ctrl/privilege.h"
 
 static struct reason reason;
 
@@ -276,6 +277,71 @@ test_policy(void **state)
 	free(config);
 }
 
+/* ---- directories ---- */
+
+static uid_t
+owner_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(fixture_path(name), &st), 0);
+	return st.st_uid;
+}
+
+static struct config *
+dirs_config(void)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	assert_non_null(config);
+	config->control = (struct config_user){61001, 61001};
+	snprintf(config->run_dir, sizeof(config->run_dir), "%s/run", fixture_dir);
+	snprintf(config->state_dir, sizeof(config->state_dir), "%s/state", fixture_dir);
+	return config;
+}
+
+/* Made if missing; root's own are given to the control user; anybody else's are refused. */
+static void
+test_dirs(void **state)
+{
+	struct config *config = dirs_config();
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	umask(077);
+	assert_int_equal(privilege_make_dirs(config, &reason), 0);
+	umask(022);
+	assert_int_equal(stat(fixture_path("run"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(stat(fixture_path("state"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(owner_of("state"), 61001);
+
+	assert_int_equal(chown(fixture_path("state"), 0, 0), 0);
+	fixture_write("state/highwater", "", 0, 0600);
+	fixture_write("state/twice", "", 0, 0600);
+	fixture_write("state/other", "", 0, 0600);
+	assert_int_equal(chown(fixture_path("state/other"), 61009, 0), 0);
+	assert_int_equal(link(fixture_path("state/twice"), fixture_path("elsewhere")), 0);
+	assert_int_equal(symlink("/etc/passwd", fixture_path("state/link")), 0);
+	assert_int_equal(privilege_make_dirs(config, &reason), 0);
+	assert_int_equal(owner_of("state"), 61001);
+	assert_int_equal(owner_of("state/highwater"), 61001);
+	assert_int_equal(owner_of("state/other"), 61009);
+	assert_int_equal(owner_of("state/twice"), 0);
+	assert_int_equal(owner_of("state/link"), 0);
+
+	assert_int_equal(chown(fixture_path("state"), 61009, 0), 0);
+	assert_int_equal(privilege_make_dirs(config, &reason), -EPERM);
+	assert_non_null(strstr(reason.text, "belongs to uid 61009 and not to the control user"));
+	assert_int_equal(chown(fixture_path("state"), 0, 0), 0);
+	assert_int_equal(chmod(fixture_path("state"), 0777), 0);
+	assert_int_equal(privilege_make_dirs(config, &reason), -EPERM);
+	free(config);
+}
+
 int
 main(void)
 {
@@ -288,7 +354,8 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_launch),
 		cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_dirs),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
