@@ -273,6 +273,20 @@ answer_accepted(struct worker *worker, const struct own_cred *cred, enum verdict
 		answer_build(worker, cred, verdict, first);
 }
 
+/* Was this very credential told its refusal just now? The tag is proved, and public by that. */
+static bool
+refusal_is_repeated(struct worker *worker, const struct own_cred *cred)
+{
+	const uint64_t tag = load_be64(cred->answer->tag);
+	struct answer_told *told = &worker->answers.told[tag >> (64 - ANSWER_REPEAT_LOG2)];
+	const uint64_t now_ms = worker->burst.mono_ms;
+
+	if (told->tag == tag && now_ms - told->mono_ms < ANSWER_REPEAT_MS)
+		return true;
+	*told = (struct answer_told){.tag = tag, .mono_ms = now_ms};
+	return false;
+}
+
 void
 answer_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
 {
@@ -280,7 +294,8 @@ answer_refused(struct worker *worker, const struct own_cred *cred, enum verdict 
 
 	if (!refusal_is_due(worker, cred, verdict))
 		return;
-	if (bucket_take(&node->bucket, worker->burst.mono_ms, cred->key->realm->reply_rate))
+	if (!refusal_is_repeated(worker, cred) &&
+		bucket_take(&node->bucket, worker->burst.mono_ms, cred->key->realm->reply_rate))
 		answer_build(worker, cred, verdict, verdict);
 	else
 		stat_add(&worker->stats->replies_dropped, 1);

@@ -28,6 +28,14 @@ static_assert(14 + 4 + 40 + 8 + ANSWER_CRED_SIZE <= ANSWER_FRAME_SIZE, "dataplan
 #define ANSWER_BUSY_PER_S 10000u
 #define ANSWER_RETRY_MS   20u
 
+/*
+ * The same refused bytes are told again after this time at the earliest, and spend nothing before:
+ * one captured credential, sent over and over, must not use up the answers its node is due. The
+ * table forgets by overwriting; only proved credentials get into it.
+ */
+#define ANSWER_REPEAT_MS   50u
+#define ANSWER_REPEAT_LOG2 8u
+
 #define ANSWER_HAS_VLAN 0x01u
 
 /* What a reply needs beside the record; crosses to the owner in one slot. */
@@ -48,10 +56,17 @@ struct answer {
 	_Alignas(64) uint8_t frame[ANSWER_FRAME_SIZE];
 };
 
+/* A refusal told: the first half of the credential's tag, and when. */
+struct answer_told {
+	uint64_t tag;
+	uint64_t mono_ms;
+};
+
 struct answers {
 	unsigned count;
 	uint64_t serial_count; /* the lower 56 bits of the next reply's serial */
 	uint64_t busy_bucket;
+	struct answer_told told[1u << ANSWER_REPEAT_LOG2]; /* by the top bits of the tag */
 	const struct key_slot *slots[ANSWERS_MAX];
 	uint8_t *creds[ANSWERS_MAX];
 	uint16_t sizes[ANSWERS_MAX]; /* under the tag */

@@ -604,6 +604,32 @@ refusals_are_told_at_the_nodes_rate(void **state)
 	assert_int_equal(refused_and_told(3), 0);
 }
 
+/* A captured credential, over and over, leaves the node its answers. */
+static void
+same_bytes_spend_one_answer(void **state)
+{
+	struct cred_fields fields = fields_new();
+	struct fixture_frame frame;
+	struct fixture_frame *const again[1] = {&frame};
+	unsigned told = 0;
+	unsigned i;
+
+	(void)state;
+	realm()->reply_rate = 10;
+	fields.audience++;
+	assert_int_equal(ask(&frame, &fields), VERDICT_WRONG_AUDIENCE);
+	assert_int_equal(fixture.result.reply_count, 1);
+	for (i = 0; i < 100; i++) {
+		fixture_burst(&fixture, 0, again, 1);
+		told += fixture.result.reply_count;
+	}
+	assert_int_equal(told, 0);
+	assert_int_equal(refused_and_told(30), 9);
+	fixture.mono_us += SECOND; /* an honest sender that asks again later is told */
+	fixture_burst(&fixture, 0, again, 1);
+	assert_int_equal(fixture.result.reply_count, 1);
+}
+
 int
 main(void)
 {
@@ -629,6 +655,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(without_reply_keys_no_reply, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			refusals_are_told_at_the_nodes_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(same_bytes_spend_one_answer, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
