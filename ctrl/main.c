@@ -71,6 +71,7 @@ main(int argc, char **argv)
 {
 	static struct ctrl ctrl;
 	struct options options;
+	char path[PATH_MAX];
 	struct reason reason;
 	int code = 0;
 
@@ -83,6 +84,9 @@ main(int argc, char **argv)
 		fprintf(stderr, "%s\n", reason.text);
 		return EXIT_FAILURE;
 	}
+	/* As it is to be found again by a reload. */
+	if (realpath(options.config, path) != NULL)
+		snprintf(ctrl.config->path, sizeof(ctrl.config->path), "%.255s", path);
 	if (options.is_check)
 		config_print(ctrl.config, stdout);
 	else

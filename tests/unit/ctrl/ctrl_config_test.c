@@ -2,7 +2,7 @@
 /* Configuration files: what each mistake says, where, and what the good ones mean. */
 #include "tests/unit/ctrl/ctrl_fixture.h"
 
-#include "ctrl/config.h"
+#include "ctrl/config_priv.h"
 
 /* The caller owns the files he makes; users by number, so that no name has to exist. */
 #define HEAD                                          \
@@ -339,6 +339,9 @@ test_caller_is_not_root(void **state)
 	config_destroy(config);
 }
 
+#define SEERS(uid, gid, more) \
+	"observers: {uids: [" #uid "], gids: [" #gid ", " #more "]}\n"
+
 /* What a reload may change, and what it may not. */
 static void
 test_live_change(void **state)
@@ -347,10 +350,22 @@ test_live_change(void **state)
 		const char *text;
 		int error;
 	} changes[] = {
-		{HEAD "realms:\n  - {name: lab, id: 7, mode: observe, ttl_max_s: 100}\n" GROUP, 0},
-		{HEAD REALM "groups:\n  - {name: g, realms: [lab], audiences: [any], reader: "
-			    "{uid: 61005}}\n",
+		{HEAD "realms:\n  - {name: lab, id: 7, mode: observe, ttl_max_s: 100}\n" GROUP SEERS(61005, 61006, 61007), 0},
+		{HEAD REALM GROUP SEERS(61005, 61006, 61007) "admins: {uids: [61008]}\n", 0},
+		/* An admin may read refusals as well as an observer. */
+		{HEAD REALM GROUP "observers: {gids: [61006]}\nadmins: {uids: [61005]}\n", 0},
+		{HEAD REALM "groups:\n  - {name: g, realms: [lab], audiences: [any], beacons: true, "
+			    "reader: {uid: 61003}}\n" SEERS(61005, 61006, 61007),
 			0},
+		/* Who has a ring keeps it. */
+		{HEAD REALM "groups:\n  - {name: g, realms: [lab], audiences: [any], reader: "
+			    "{uid: 61005}}\n" SEERS(61005, 61006, 61007),
+			-EBUSY},
+		{HEAD REALM "groups:\n  - {name: g, realms: [lab], audiences: [any], reader: "
+			    "{uid: 61003, gid: 61005}}\n" SEERS(61005, 61006, 61007),
+			-EBUSY},
+		{HEAD REALM GROUP SEERS(61004, 61006, 61007), -EBUSY},
+		{HEAD REALM GROUP SEERS(61005, 61004, 61007), -EBUSY},
 		{HEAD "realms:\n  - {name: lab, id: 8}\n" GROUP, -EBUSY},
 		{HEAD "realms:\n  - {name: lab, id: 7, nodes_max: 2000}\n" GROUP, -EBUSY},
 		{HEAD "realms:\n  - {name: lab, id: 7}\n  - {name: b, id: 8}\n" GROUP, -EBUSY},
@@ -363,7 +378,7 @@ test_live_change(void **state)
 			-EBUSY},
 	};
 	struct reason reason;
-	struct config *old = load(HEAD REALM GROUP, &reason), *new;
+	struct config *old = load(HEAD REALM GROUP SEERS(61005, 61006, 61009), &reason), *new;
 
 	(void)state;
 	assert_non_null(old);
@@ -376,8 +391,96 @@ test_live_change(void **state)
 	config_destroy(old);
 }
 
+/* ---- docs/configuration.md ---- */
+
+static char *manual;
+
+static void
+keys_check(const cyaml_schema_value_t *schema)
+{
+	char quoted[64];
+
+	if (schema->type == CYAML_SEQUENCE)
+		keys_check(schema->sequence.entry);
+	if (schema->type != CYAML_MAPPING)
+		return;
+	for (const cyaml_schema_field_t *field = schema->mapping.fields; field->key != NULL;
+		field++) {
+		snprintf(quoted, sizeof(quoted), "`%s`", field->key);
+		if (strstr(manual, quoted) == NULL)
+			fail_msg("docs/configuration.md does not tell of %s", field->key);
+		keys_check(&field->value);
+	}
+}
+
+static void
+test_manual_has_every_key(void **state)
+{
+	(void)state;
+	if (manual == NULL)
+		skip();
+	keys_check(&config_schema);
+}
+
+/* In place: a user of the manual's example, which need not exist here, becomes a number. */
+static void
+user_replace(char *text, const char *name, const char *number)
+{
+	size_t length = strlen(name);
+
+	for (char *at = strstr(text, name); at != NULL; at = strstr(at, name)) {
+		memset(at, ' ', length);
+		memcpy(at, number, strlen(number));
+	}
+}
+
+static void
+test_manual_example_is_good(void **state)
+{
+	static const char begin[] = "```yaml\n";
+	struct reason reason;
+	struct config *config;
+	char *text, *end;
+
+	(void)state;
+	if (manual == NULL)
+		skip();
+	text = strstr(manual, begin);
+	assert_non_null(text);
+	text = strdup(text + strlen(begin));
+	assert_non_null(text);
+	end = strstr(text, "```");
+	assert_non_null(end);
+	*end = '\0';
+	user_replace(text, "credgate-dp}", "61002}");
+	user_replace(text, "control: credgate,", "control: 61001,");
+	user_replace(text, "[monitor]", "[61004]");
+	user_replace(text, "uid: slurm", "uid: 6103");
+	user_replace(text, "gid: slurm", "gid: 6103");
+	config = load(text, &reason);
+	if (config == NULL)
+		fail_msg("%s", reason.text);
+	assert_int_equal(config->warning_count, 1); /* nobody reads audience storage */
+	config_destroy(config);
+	free(text);
+}
+
+static char *
+file_read(const char *path)
+{
+	FILE *file = path != NULL ? fopen(path, "r") : NULL;
+	char *text = file != NULL ? calloc(1, 1 << 20) : NULL;
+
+	if (text != NULL)
+		text[fread(text, 1, (1 << 20) - 1, file)] = '\0';
+	if (file != NULL)
+		fclose(file);
+	return text;
+}
+
+/* Argument: docs/configuration.md. */
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mistakes),
@@ -387,7 +490,13 @@ main(void)
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_caller_is_not_root),
 		cmocka_unit_test(test_live_change),
+		cmocka_unit_test(test_manual_has_every_key),
+		cmocka_unit_test(test_manual_example_is_good),
 	};
+	int failed;
 
-	return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+	manual = argc > 1 ? file_read(argv[1]) : NULL;
+	failed = cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+	free(manual);
+	return failed;
 }
