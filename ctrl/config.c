@@ -189,6 +189,54 @@ is_same_realm_layout(const struct config_realm *a, const struct config_realm *b)
 	       strcmp(a->master, b->master) == 0;
 }
 
+static bool
+has_id(const uint32_t *ids, unsigned count, uint32_t id)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/* Who may read refusals: observers and admins. */
+static bool
+may_observe(const struct config *config, bool is_gid, uint32_t id)
+{
+	const struct config_ids *lists[] = {&config->observers, &config->admins};
+
+	for (unsigned i = 0; i < 2; i++)
+		if (is_gid ? has_id(lists[i]->gids, lists[i]->gid_count, id)
+			   : has_id(lists[i]->uids, lists[i]->uid_count, id))
+			return true;
+	return false;
+}
+
+static bool
+may_all_observe(const struct config *config, const struct config_ids *ids)
+{
+	for (unsigned i = 0; i < ids->uid_count; i++)
+		if (!may_observe(config, false, ids->uids[i]))
+			return false;
+	for (unsigned i = 0; i < ids->gid_count; i++)
+		if (!may_observe(config, true, ids->gids[i]))
+			return false;
+	return true;
+}
+
+/* What was handed out for reading cannot be taken back: only new rings shut old readers out. */
+static int
+readers_check(const struct config *old, const struct config *new, struct reason *reason)
+{
+	for (unsigned i = 0; i < old->group_count; i++)
+		if (memcmp(&old->groups[i].reader, &new->groups[i].reader,
+			    sizeof(old->groups[i].reader)) != 0)
+			return refuse(reason, new->path, "the reader of a group");
+	if (!may_all_observe(new, &old->observers) || !may_all_observe(new, &old->admins))
+		return refuse(
+			reason, new->path, "who may read refusals (fewer observers or admins)");
+	return 0;
+}
+
 int
 config_is_live_change(const struct config *old, const struct config *new, struct reason *reason)
 {
@@ -214,5 +262,5 @@ config_is_live_change(const struct config *old, const struct config *new, struct
 	for (unsigned i = 0; i < old->group_count; i++)
 		if (strcmp(old->groups[i].name, new->groups[i].name) != 0)
 			return refuse(reason, new->path, "name or order of a group");
-	return 0;
+	return readers_check(old, new, reason);
 }

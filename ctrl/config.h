@@ -158,7 +158,8 @@ const char *config_checksum_text(enum setup_checksum checksum);
 
 /*
  * May `new` take the place of `old` in a running gateway? 0, or -EBUSY and a line that names what
- * only a restart can change: everything with a size in shared memory, ports and processes.
+ * only a restart can change: everything with a size in shared memory, ports and processes, and
+ * readers who are to read no more, for a mapping cannot be taken back.
  */
 int config_is_live_change(
 	const struct config *old, const struct config *new, struct reason *reason);

@@ -25,7 +25,7 @@
 	"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n" \
 	"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
 #define CONFIG_REALMS                                                                     \
-	"realms: [{name: lab, id: 7, nodes_max: 600, window_bits: 64},"                   \
+	"realms: [{name: lab, id: 7, nodes_max: 600, window_bits: 64, mode: %s},"         \
 	" {name: far, id: 8, nodes_max: 4, window_bits: 64, origin: claimed, freshness: " \
 	"serial}]\n"
 #define CONFIG_GROUPS \
@@ -37,12 +37,12 @@ static uint8_t realm_key[KDF_KEY_SIZE];
 /* ---- the server ---- */
 
 static void
-config_write(const char *head_more, unsigned reader)
+config_write(const char *head_more, const char *mode, unsigned reader)
 {
 	char text[4096];
 
 	snprintf(text, sizeof(text), CONFIG_HEAD "%s" CONFIG_REALMS CONFIG_GROUPS, fixture_dir,
-		fixture_dir, head_more, reader);
+		fixture_dir, head_more, mode, reader);
 	fixture_write_text("c.yaml", text);
 }
 
@@ -95,7 +95,7 @@ server_setup(void **state)
 	fixture_write("state/lab.master", master, 32, 0600);
 	fixture_write("state/far.master", master, 32, 0600);
 	kdf_realm(realm_key, master, 7);
-	config_write("", 61003);
+	config_write("", "enforce", 61003);
 	server = fork();
 	if (server == 0)
 		server_run();
@@ -499,37 +499,39 @@ test_strangers(void **state)
 
 /* ---- reload ---- */
 
-static json_int_t
-reader_uid(void)
+static void
+expect_mode(const char *mode)
 {
 	json_t *status = ask_good("{\"verb\":\"status\"}");
-	json_int_t uid = number(
-		json_object_get(json_array_get(json_object_get(status, "groups"), 0), "reader"),
-		"uid");
+	const json_t *realm = json_array_get(json_object_get(status, "realms"), 0);
 
+	assert_string_equal(json_string_value(json_object_get(realm, "mode")), mode);
 	json_decref(status);
-	return uid;
 }
 
 static void
 test_reload(void **state)
 {
 	(void)state;
-	config_write("", 61013);
+	config_write("", "observe", 61003);
 	json_decref(ask_good("{\"verb\":\"reload\"}"));
-	assert_int_equal(reader_uid(), 61013);
+	expect_mode("observe");
 	/* A bad file, or one that needs a restart: what is in force stays. */
-	config_write("nonsense: 1\n", 61014);
+	config_write("nonsense: 1\n", "enforce", 61003);
 	ask_bad("{\"verb\":\"reload\"}", EINVAL, "c.yaml:7: nonsense: no such key");
-	assert_int_equal(reader_uid(), 61013);
-	config_write("groupz: []\n", 61014);
+	expect_mode("observe");
+	/* The old reader has the ring mapped, and would get what is meant for the new one. */
+	config_write("", "enforce", 61013);
+	ask_bad("{\"verb\":\"reload\"}", EBUSY, "the reader of a group changed");
+	expect_mode("observe");
+	config_write("groupz: []\n", "enforce", 61003);
 	kill(server, SIGHUP);
 	usleep(200000);
-	assert_int_equal(reader_uid(), 61013);
-	config_write("", 61003);
+	expect_mode("observe");
+	config_write("", "enforce", 61003);
 	kill(server, SIGHUP);
 	usleep(200000);
-	assert_int_equal(reader_uid(), 61003);
+	expect_mode("enforce");
 }
 
 int
