@@ -2,6 +2,7 @@
 #include "crypto/cpu_priv.h"
 
 #include <cpuid.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 /* CPUID leaf 1, ecx (Intel SDM volume 2, CPUID). */
@@ -57,15 +58,47 @@ xcr0_has(uint32_t wanted)
 	return (eax & wanted) == wanted;
 }
 
+static bool
+ask_aesni(void)
+{
+	return leaf1_has(LEAF1_AESNI);
+}
+
+static bool
+ask_vaes512(void)
+{
+	return leaf1_has(LEAF1_AESNI | LEAF1_ECX_POPCNT | LEAF1_ECX_OSXSAVE) &&
+	       xcr0_has(XCR0_ZMM) && leaf7_has(LEAF7_EBX_VAES512, LEAF7_ECX_VAES512);
+}
+
+/*
+ * CPUID leaves a virtual machine for its host, which takes microseconds, and control asks once per
+ * key: so the answer is kept. Threads that ask at once all come to the same answer.
+ */
+static bool
+ask_once(_Atomic(int) *answer, bool (*ask)(void))
+{
+	int kept = atomic_load_explicit(answer, memory_order_relaxed);
+
+	if (kept == 0) {
+		kept = ask() ? 1 : -1;
+		atomic_store_explicit(answer, kept, memory_order_relaxed);
+	}
+	return kept > 0;
+}
+
 bool
 cpu_has_aesni(void)
 {
-	return leaf1_has(LEAF1_AESNI);
+	static _Atomic(int) answer;
+
+	return ask_once(&answer, ask_aesni);
 }
 
 bool
 cpu_has_vaes512(void)
 {
-	return leaf1_has(LEAF1_AESNI | LEAF1_ECX_POPCNT | LEAF1_ECX_OSXSAVE) &&
-	       xcr0_has(XCR0_ZMM) && leaf7_has(LEAF7_EBX_VAES512, LEAF7_ECX_VAES512);
+	static _Atomic(int) answer;
+
+	return ask_once(&answer, ask_vaes512);
 }

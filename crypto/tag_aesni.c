@@ -8,44 +8,61 @@
  *
  * - Eight independent AES instructions per round hide the latency of each; arrays indexed by `l`
  *   (lane) are unrolled into registers as far as there are any.
- * - Keys come raw. SubWord is AESENCLAST on a register whose four words are the same (ShiftRows then
- *   changes nothing), with the round constant as its key: no AESKEYGENASSIST, which is slow.
- * - Lanes of different lengths are aligned on the right: they end together, and a lane that has not
- *   begun keeps the zero state, CMAC's initial value.
+ * - Keys come raw, and schedules are computed in words, four lanes in a register: as in
+ *   tag_vaes512_priv.h, which explains it, and without AESKEYGENASSIST, which is slow.
+ * - Lanes of different lengths are aligned on the right, and batches ordered by block count first:
+ *   as in tag_vaes512.c.
  * - Sizes, counts and suites are public and branch; keys, tags and plaintext do not.
  */
 
 #include <smmintrin.h>
+#include <sodium.h>
 #include <wmmintrin.h>
 
 #include "crypto/cpu_priv.h"
-#include "crypto/ct.h"
 #include "crypto/tag_priv.h"
 
-#define LANES 8u
+#define LANES      8u
+#define QUADS      2u
+#define QUAD_LANES 4u
 
+/* The rounds are only worth their registers if nothing of this is a call. */
 #define INLINE static inline __attribute__((always_inline))
 
 struct scratch {
 	__m128i round_keys[AES_ROUNDS_MAX + 1][LANES];
-	__m128i last[LANES]; /* last blocks: padded, subkey added */
+	/* What a group of lanes came to: tags, and bytes [64, 80) in clear, not masked yet. */
 	__m128i tags[LANES];
+	__m128i identities[LANES];
+	__m128i last[LANES]; /* last blocks: padded, subkey added */
 	/* Lanes without an input work on these. */
 	struct key_slot dummy_slot;
-	uint8_t dummy_msg[CRED_SIZE_MIN];
+	uint8_t dummy_msg[CRED_SIZE_MAX];
 };
 
-/* Up to eight inputs, filled up with dummies. */
+/* Eight inputs, filled up with dummies; all end with block `blocks` - 1. */
 struct group {
 	const struct key_slot *slots[LANES];
 	const uint8_t *msgs[LANES];
 	unsigned sizes[LANES];
-	unsigned blocks[LANES];
-	unsigned blocks_max;
+	unsigned waits[LANES]; /* blocks until a lane begins */
+	unsigned blocks;       /* of the longest */
+	unsigned begun;        /* from this block on all lanes have begun */
 };
+
+/* Where a word must be for AESENCLAST's ShiftRows to put it right; with RotWord, and without. */
+static const uint8_t words_rotated[16] = {1, 14, 11, 4, 5, 2, 15, 8, 9, 6, 3, 12, 13, 10, 7, 0};
+static const uint8_t words_plain[16] = {0, 13, 10, 7, 4, 1, 14, 11, 8, 5, 2, 15, 12, 9, 6, 3};
+static const uint8_t block_reversed[16] = {15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
+static const uint8_t number_reversed[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 14, 13, 12};
 
 /* Round constants (FIPS 197 section 5.2), index 0 is unused. */
 static const uint8_t round_constants[11] = {0, 1, 2, 4, 8, 16, 32, 64, 128, 0x1b, 0x36};
+
+/* Read at 16 - n: n bytes of ones, then zeroes; and 0x80 at the index of byte n. */
+static const uint8_t kept[32] = {
+	255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+static const uint8_t padding[32] = {[16] = 0x80};
 
 INLINE __m128i
 load(const uint8_t *p)
@@ -53,62 +70,70 @@ load(const uint8_t *p)
 	return _mm_loadu_si128((const void *)p);
 }
 
-/* k ^ k << 32 ^ k << 64 ^ k << 96: each word XORed with all the words before it. */
-INLINE __m128i
-words_sum(__m128i k)
+/* Four lanes to four of words, and back: it is its own inverse. */
+INLINE void
+words_transpose(__m128i out[QUAD_LANES], const __m128i in[QUAD_LANES])
 {
-	k = _mm_xor_si128(k, _mm_slli_si128(k, 4));
-	return _mm_xor_si128(k, _mm_slli_si128(k, 8));
+	const __m128i low01 = _mm_unpacklo_epi32(in[0], in[1]);
+	const __m128i low23 = _mm_unpacklo_epi32(in[2], in[3]);
+	const __m128i high01 = _mm_unpackhi_epi32(in[0], in[1]);
+	const __m128i high23 = _mm_unpackhi_epi32(in[2], in[3]);
+
+	out[0] = _mm_unpacklo_epi64(low01, low23);
+	out[1] = _mm_unpackhi_epi64(low01, low23);
+	out[2] = _mm_unpacklo_epi64(high01, high23);
+	out[3] = _mm_unpackhi_epi64(high01, high23);
 }
 
-/* The round key after `before`, from SubWord(RotWord(last word of `latest`)) ^ constant. */
-INLINE __m128i
-key_next(__m128i before, __m128i latest, uint8_t constant)
+/* FIPS 197 section 5.2: the next four words from those a key's length before and the latest one. */
+INLINE void
+words_next(__m128i words[4], __m128i latest, const uint8_t *placing, uint8_t constant)
 {
-	const __m128i rotated = _mm_shuffle_epi8(latest, _mm_set1_epi32(0x0c0f0e0d));
+	const __m128i placed = _mm_shuffle_epi8(latest, load(placing));
 
-	return _mm_xor_si128(
-		words_sum(before), _mm_aesenclast_si128(rotated, _mm_set1_epi32(constant)));
+	words[0] = _mm_xor_si128(words[0], _mm_aesenclast_si128(placed, _mm_set1_epi32(constant)));
+	words[1] = _mm_xor_si128(words[1], words[0]);
+	words[2] = _mm_xor_si128(words[2], words[1]);
+	words[3] = _mm_xor_si128(words[3], words[2]);
 }
 
-/* AES-256's odd round keys: SubWord alone. */
-INLINE __m128i
-key_next_plain(__m128i before, __m128i latest)
+/* Round key r of four lanes; words[1] is used for 256-bit keys only. */
+INLINE void
+quad_key_next(__m128i words[2][4], const unsigned r, const unsigned rounds, __m128i *keys)
 {
-	const __m128i words = _mm_shuffle_epi32(latest, 0xff);
+	const unsigned half = rounds == 14 ? r & 1 : 0;
 
-	return _mm_xor_si128(words_sum(before), _mm_aesenclast_si128(words, _mm_setzero_si128()));
-}
-
-/* Round key r of FIPS 197 section 5.2, given the two before it. */
-INLINE __m128i
-key_of_round(__m128i before2, __m128i before1, const unsigned r, const unsigned rounds)
-{
 	if (rounds == 10)
-		return key_next(before1, before1, round_constants[r]);
-	if (r % 2 == 0)
-		return key_next(before2, before1, round_constants[r / 2]);
-	return key_next_plain(before2, before1);
+		words_next(words[0], words[0][3], words_rotated, round_constants[r]);
+	else if (half == 0)
+		words_next(words[0], words[1][3], words_rotated, round_constants[r / 2]);
+	else
+		words_next(words[1], words[0][3], words_plain, 0);
+	words_transpose(keys, words[half]);
 }
 
-/* Expands `lanes` keys, all rounds of all lanes side by side. */
+/* Expands the keys at `offset` of the slots. */
 INLINE void
 keys_expand(__m128i keys[][LANES], const struct key_slot *const *slots, const size_t offset,
 	const unsigned rounds)
 {
 	const unsigned given = rounds == 14 ? 2 : 1;
+	__m128i words[QUADS][2][4];
 
-	for (unsigned l = 0; l < LANES; l++) {
-		const uint8_t *raw = (const uint8_t *)slots[l] + offset;
+	for (unsigned q = 0; q < QUADS; q++) {
+		for (unsigned r = 0; r < given; r++) {
+			__m128i *raw = &keys[r][q * QUAD_LANES];
 
-		for (unsigned r = 0; r < given; r++)
-			keys[r][l] = load(raw + r * AES_BLOCK_SIZE);
+			for (unsigned i = 0; i < QUAD_LANES; i++)
+				raw[i] = load((const uint8_t *)slots[q * QUAD_LANES + i] + offset +
+					      r * AES_BLOCK_SIZE);
+			words_transpose(words[q][r], raw);
+		}
 	}
 #pragma GCC unroll 15
 	for (unsigned r = given; r <= rounds; r++)
-		for (unsigned l = 0; l < LANES; l++)
-			keys[r][l] = key_of_round(
-				keys[r >= 2 ? r - 2 : 0][l], keys[r - 1][l], r, rounds);
+		for (unsigned q = 0; q < QUADS; q++)
+			quad_key_next(words[q], r, rounds, &keys[r][q * QUAD_LANES]);
 }
 
 /* AES of eight blocks under eight keys. */
@@ -124,81 +149,73 @@ lanes_encrypt(__m128i s[LANES], __m128i (*const keys)[LANES], const unsigned rou
 		s[l] = _mm_aesenclast_si128(s[l], keys[rounds][l]);
 }
 
-static void
-group_fill(struct scratch *scratch, struct group *group, const struct key_slot *const *slots,
-	const uint8_t *const *msgs, const uint16_t *sizes, unsigned count)
+/*
+ * Doubling in GF(2^128): a carry out of the low half goes up, one out of the high half comes back
+ * as 0x87; both by multiplication, not by choice.
+ */
+INLINE __m128i
+block_double(__m128i x)
 {
-	group->blocks_max = 0;
-	for (unsigned l = 0; l < LANES; l++) {
-		const bool is_used = l < count;
+	const __m128i reversed = _mm_shuffle_epi8(x, load(block_reversed));
+	const __m128i carries = _mm_shuffle_epi32(_mm_srli_epi64(reversed, 63), 0x4e);
+	const __m128i fold = _mm_mul_epu32(carries, _mm_set_epi64x(1, 0x87));
 
-		group->slots[l] = is_used ? slots[l] : &scratch->dummy_slot;
-		group->msgs[l] = is_used ? msgs[l] : scratch->dummy_msg;
-		group->sizes[l] = is_used ? sizes[l] : CRED_HEADER_SIZE;
-		group->blocks[l] = tag_block_count(group->sizes[l]);
-		if (group->blocks[l] > group->blocks_max)
-			group->blocks_max = group->blocks[l];
-	}
+	return _mm_shuffle_epi8(
+		_mm_xor_si128(_mm_slli_epi64(reversed, 1), fold), load(block_reversed));
 }
 
-/* RFC 4493 section 2.4, step 4: the last block, whole with K1 or padded with K2. */
-static __m128i
-last_block(const struct key_slot *slot, const uint8_t *msg, unsigned size, unsigned blocks)
+/*
+ * RFC 4493 section 2.4, step 4: the last block, whole with K1 or padded with K2. Reads up to 16
+ * bytes past the message, where its tag is.
+ */
+INLINE __m128i
+last_block(const struct key_slot *slot, const uint8_t *msg, unsigned size)
 {
-	const unsigned at = (blocks - 1) * AES_BLOCK_SIZE;
+	const unsigned at = (tag_block_count(size) - 1) * AES_BLOCK_SIZE;
 	const unsigned left = size - at;
-	uint8_t padded[AES_BLOCK_SIZE] = {0};
-	uint8_t k2[AES_BLOCK_SIZE];
+	const __m128i k1 = load(slot->k1);
+	__m128i block = _mm_and_si128(load(msg + at), load(kept + 16 - left));
 
-	if (left == AES_BLOCK_SIZE)
-		return _mm_xor_si128(load(msg + at), load(slot->k1));
-	memcpy(padded, msg + at, left);
-	padded[left] = 0x80;
-	tag_subkey_double(k2, slot->k1);
-	return _mm_xor_si128(load(padded), load(k2));
+	block = _mm_or_si128(block, load(padding + 16 - left));
+	return _mm_xor_si128(block, left == AES_BLOCK_SIZE ? k1 : block_double(k1));
 }
 
-/* Block b of a lane that ends with block blocks_max - 1; false if the lane has not begun. */
-INLINE bool
-lane_block(const struct group *group, const __m128i *last, unsigned l, unsigned b, __m128i *block)
+/* Block b of lane l, or its first while it waits. */
+INLINE __m128i
+lane_block(const struct group *group, unsigned l, unsigned b)
 {
-	const unsigned start = group->blocks_max - group->blocks[l];
+	const unsigned wait = group->waits[l];
 
-	if (b < start)
-		return false;
-	*block = b == group->blocks_max - 1
-			 ? last[l]
-			 : load(group->msgs[l] + (size_t)(b - start) * AES_BLOCK_SIZE);
-	return true;
+	return load(group->msgs[l] + (b > wait ? b - wait : 0) * AES_BLOCK_SIZE);
 }
 
 INLINE void
 cmac_lanes(struct scratch *scratch, const struct group *group, const unsigned rounds)
 {
 	__m128i s[LANES];
+	unsigned b;
 
 	keys_expand(scratch->round_keys, group->slots, offsetof(struct key_slot, tag_key), rounds);
 	for (unsigned l = 0; l < LANES; l++) {
 		s[l] = _mm_setzero_si128();
-		scratch->last[l] = last_block(
-			group->slots[l], group->msgs[l], group->sizes[l], group->blocks[l]);
+		scratch->last[l] = last_block(group->slots[l], group->msgs[l], group->sizes[l]);
 	}
-	for (unsigned b = 0; b < group->blocks_max; b++) {
-		__m128i begun[LANES];
-
-		for (unsigned l = 0; l < LANES; l++) {
-			__m128i block = _mm_setzero_si128();
-
-			begun[l] = _mm_set1_epi32(
-				-(int)lane_block(group, scratch->last, l, b, &block));
-			s[l] = _mm_xor_si128(s[l], block);
-		}
+	for (b = 0; b < group->begun; b++) {
+		for (unsigned l = 0; l < LANES; l++)
+			s[l] = _mm_xor_si128(s[l], lane_block(group, l, b));
 		lanes_encrypt(s, scratch->round_keys, rounds);
 		for (unsigned l = 0; l < LANES; l++)
-			s[l] = _mm_and_si128(s[l], begun[l]);
+			s[l] = _mm_and_si128(s[l], _mm_set1_epi32(-(b >= group->waits[l])));
+	}
+	for (; b < group->blocks - 1; b++) {
+		for (unsigned l = 0; l < LANES; l++)
+			s[l] = _mm_xor_si128(s[l], lane_block(group, l, b));
+		lanes_encrypt(s, scratch->round_keys, rounds);
 	}
 	for (unsigned l = 0; l < LANES; l++)
-		scratch->tags[l] = s[l];
+		s[l] = _mm_xor_si128(s[l], scratch->last[l]);
+	lanes_encrypt(s, scratch->round_keys, rounds);
+	memcpy(scratch->tags, s, sizeof(scratch->tags));
 }
 
 /* Not inlined into their callers: one copy per key size is enough. */
@@ -215,7 +232,7 @@ cmac_lanes_256(struct scratch *scratch, const struct group *group)
 }
 
 static void
-cmac_group(struct scratch *scratch, uint8_t suite, const struct group *group)
+group_cmac(struct scratch *scratch, uint8_t suite, const struct group *group)
 {
 	if (tag_suite_rounds(suite) == 10)
 		cmac_lanes_128(scratch, group);
@@ -223,79 +240,113 @@ cmac_group(struct scratch *scratch, uint8_t suite, const struct group *group)
 		cmac_lanes_256(scratch, group);
 }
 
-INLINE void
-stream_lanes(struct scratch *scratch, const struct key_slot *const *slots, __m128i stream[LANES],
-	const unsigned rounds)
+static __attribute__((noinline)) void
+seal_keys_expand_128(struct scratch *scratch, const struct key_slot *const *slots)
 {
-	keys_expand(scratch->round_keys, slots, offsetof(struct key_slot, seal_key), rounds);
-	lanes_encrypt(stream, scratch->round_keys, rounds);
+	keys_expand(scratch->round_keys, slots, offsetof(struct key_slot, seal_key), 10);
 }
 
 static __attribute__((noinline)) void
-stream_lanes_128(
-	struct scratch *scratch, const struct key_slot *const *slots, __m128i stream[LANES])
+seal_keys_expand_256(struct scratch *scratch, const struct key_slot *const *slots)
 {
-	stream_lanes(scratch, slots, stream, 10);
+	keys_expand(scratch->round_keys, slots, offsetof(struct key_slot, seal_key), 14);
 }
 
-static __attribute__((noinline)) void
-stream_lanes_256(
-	struct scratch *scratch, const struct key_slot *const *slots, __m128i stream[LANES])
-{
-	stream_lanes(scratch, slots, stream, 14);
-}
-
-/* Key stream of eight counter blocks under eight sealing keys. */
 static void
-stream_group(struct scratch *scratch, uint8_t suite, const struct key_slot *const *slots,
-	__m128i stream[LANES])
+seal_keys_expand(struct scratch *scratch, uint8_t suite, const struct key_slot *const *slots)
 {
 	if (tag_suite_rounds(suite) == 10)
-		stream_lanes_128(scratch, slots, stream);
+		seal_keys_expand_128(scratch, slots);
 	else
-		stream_lanes_256(scratch, slots, stream);
+		seal_keys_expand_256(scratch, slots);
 }
 
-/* Bytes [64, 80) in clear, for every lane, proved or not: the caller masks them. */
+/* Key stream of counter blocks, under sealing keys expanded before. */
 static void
-identities_of(struct scratch *scratch, uint8_t suite, const struct group *group,
-	__m128i identities[LANES])
+stream_next(struct scratch *scratch, uint8_t suite, __m128i c[LANES])
 {
-	__m128i stream[LANES];
-	struct tag_counter counter;
+	if (tag_suite_rounds(suite) == 10)
+		lanes_encrypt(c, scratch->round_keys, 10);
+	else
+		lanes_encrypt(c, scratch->round_keys, 14);
+}
+
+/* The first counter block of a message: salt, serial, number 0. */
+INLINE __m128i
+msg_counter(const uint8_t *msg)
+{
+	const __m128i salt = _mm_srli_si128(load(msg + CRED_AT_SALT - 12), 12);
+	const __m128i serial = _mm_loadl_epi64((const void *)(msg + CRED_AT_SERIAL));
+
+	return _mm_or_si128(salt, _mm_slli_si128(serial, 4));
+}
+
+/* Bytes [64, 80) in clear, for every lane, proved or not: they are masked later. */
+static void
+group_identities(struct scratch *scratch, uint8_t suite, const struct group *group)
+{
+	__m128i c[LANES];
 
 	for (unsigned l = 0; l < LANES; l++)
-		identities[l] = load(group->msgs[l] + CRED_SEALED_FIRST);
+		scratch->identities[l] = load(group->msgs[l] + CRED_SEALED_FIRST);
 	if (!cred_suite_is_sealed(suite))
 		return;
-	for (unsigned l = 0; l < LANES; l++) {
-		tag_counter_of(&counter, group->msgs[l]);
-		stream[l] = load(counter.bytes);
-	}
-	stream_group(scratch, suite, group->slots, stream);
 	for (unsigned l = 0; l < LANES; l++)
-		identities[l] = _mm_xor_si128(identities[l], stream[l]);
+		c[l] = msg_counter(group->msgs[l]);
+	seal_keys_expand(scratch, suite, group->slots);
+	stream_next(scratch, suite, c);
+	for (unsigned l = 0; l < LANES; l++)
+		scratch->identities[l] = _mm_xor_si128(scratch->identities[l], c[l]);
 }
 
+/* Picks inputs order[0] ... order[count - 1], and dummies of the last one's size. */
+static void
+group_gather(struct scratch *scratch, struct group *group, const uint8_t *order,
+	const struct key_slot *const *slots, const uint8_t *const *msgs, const uint16_t *sizes,
+	unsigned count)
+{
+	unsigned l, least = TAG_BLOCKS_MAX;
+
+	group->blocks = 0;
+	for (l = 0; l < LANES; l++) {
+		const unsigned i = order[l < count ? l : count - 1];
+		const unsigned blocks = tag_block_count(sizes[i]);
+
+		group->slots[l] = l < count ? slots[i] : &scratch->dummy_slot;
+		group->msgs[l] = l < count ? msgs[i] : scratch->dummy_msg;
+		group->sizes[l] = sizes[i];
+		group->blocks = blocks > group->blocks ? blocks : group->blocks;
+		least = blocks < least ? blocks : least;
+	}
+	group->begun = group->blocks - least;
+	for (l = 0; l < LANES; l++)
+		group->waits[l] = group->blocks - tag_block_count(group->sizes[l]);
+}
+
+/* All ones if two tags are the same, else zero: every 32-bit part must say so. */
+INLINE __m128i
+tags_equal(__m128i a, __m128i b)
+{
+	__m128i equal = _mm_cmpeq_epi32(a, b);
+
+	equal = _mm_and_si128(equal, _mm_shuffle_epi32(equal, 0x4e));
+	return _mm_and_si128(equal, _mm_shuffle_epi32(equal, 0xb1));
+}
+
+/* Scatters what the lanes came to; identities of lanes that are not proved become zero. */
 static uint64_t
-verify_group(struct scratch *scratch, uint8_t suite, const struct group *group,
+group_judge(const struct scratch *scratch, const struct group *group, const uint8_t *order,
 	struct tag_identity *ids, unsigned count)
 {
-	__m128i identities[LANES];
 	uint64_t proved = 0;
 
-	cmac_group(scratch, suite, group);
-	identities_of(scratch, suite, group, identities);
 	for (unsigned l = 0; l < count; l++) {
-		uint8_t tag[CRED_TAG_SIZE];
-		uint64_t mask;
-		__m128i wide;
+		const __m128i equal =
+			tags_equal(scratch->tags[l], load(group->msgs[l] + group->sizes[l]));
 
-		_mm_storeu_si128((void *)tag, scratch->tags[l]);
-		mask = ct_mask_equal16(tag, group->msgs[l] + group->sizes[l]);
-		wide = _mm_set1_epi64x((long long)mask);
-		_mm_storeu_si128((void *)ids[l].bytes, _mm_and_si128(identities[l], wide));
-		proved |= (mask & 1) << l;
+		_mm_storeu_si128(
+			(void *)ids[order[l]].bytes, _mm_and_si128(scratch->identities[l], equal));
+		proved |= (uint64_t)(_mm_cvtsi128_si32(equal) & 1) << order[l];
 	}
 	return proved;
 }
@@ -305,42 +356,74 @@ aesni_verify(void *context, uint8_t suite, const struct key_slot *const *slots,
 	const uint8_t *const *msgs, const uint16_t *sizes, struct tag_identity *ids, unsigned count)
 {
 	struct scratch *scratch = context;
+	uint8_t order[TAG_BATCH_MAX];
 	uint64_t proved = 0;
 	struct group group;
 
+	tag_order(order, sizes, count);
 	for (unsigned i = 0; i < count; i += LANES) {
 		const unsigned lanes = count - i < LANES ? count - i : LANES;
 
-		group_fill(scratch, &group, slots + i, msgs + i, sizes + i, lanes);
-		proved |= verify_group(scratch, suite, &group, ids + i, lanes) << i;
+		group_gather(scratch, &group, order + i, slots, msgs, sizes, lanes);
+		group_cmac(scratch, suite, &group);
+		group_identities(scratch, suite, &group);
+		proved |= group_judge(scratch, &group, order + i, ids, lanes);
 	}
 	return proved;
 }
 
-/* `size` bytes of one message, eight counter blocks at a time. */
+/* Block b of a piece, or the part of it there is: no byte past the piece is touched. */
 static void
-ctr_message(struct scratch *scratch, uint8_t suite, const struct key_slot *slot,
-	const struct tag_counter *first, const uint8_t *src, uint8_t *dst, unsigned size)
+piece_xor(const struct tag_piece *piece, unsigned b, __m128i stream)
 {
+	const unsigned at = b * AES_BLOCK_SIZE;
+	uint8_t part[AES_BLOCK_SIZE];
+
+	if (at + AES_BLOCK_SIZE <= piece->size) {
+		_mm_storeu_si128(
+			(void *)(piece->dst + at), _mm_xor_si128(load(piece->src + at), stream));
+	} else if (at < piece->size) {
+		_mm_storeu_si128((void *)part, stream);
+		for (unsigned i = 0; at + i < piece->size; i++)
+			piece->dst[at + i] = piece->src[at + i] ^ part[i];
+	}
+}
+
+/* The piece's counter block of its block b; the number counts big-endian, as the last word. */
+INLINE __m128i
+piece_counter(const struct tag_piece *piece, unsigned b)
+{
+	const __m128i number = _mm_set_epi32((int)(piece->number + b), 0, 0, 0);
+	const __m128i counter =
+		_mm_shuffle_epi8(load(piece->counter->bytes), load(number_reversed));
+
+	return _mm_shuffle_epi8(_mm_add_epi32(counter, number), load(number_reversed));
+}
+
+/* AES-CTR of up to LANES pieces; lanes without one do the first again and do not store it. */
+static void
+aesni_pieces(void *context, uint8_t suite, const struct tag_piece *pieces, unsigned count)
+{
+	struct scratch *scratch = context;
 	const struct key_slot *slots[LANES];
-	struct tag_counter counter = *first;
-	uint32_t number = load_be32(first->bytes + 12);
-	uint8_t bytes[LANES * AES_BLOCK_SIZE];
-	__m128i stream[LANES];
+	unsigned blocks = 0;
 
-	for (unsigned l = 0; l < LANES; l++)
-		slots[l] = slot;
-	for (unsigned at = 0; at < size; at += sizeof(bytes)) {
-		const unsigned part = size - at < sizeof(bytes) ? size - at : sizeof(bytes);
+	for (unsigned l = 0; l < LANES; l++) {
+		const struct tag_piece *piece = &pieces[l < count ? l : 0];
 
-		for (unsigned l = 0; l < LANES; l++) {
-			store_be32(counter.bytes + 12, number++);
-			stream[l] = load(counter.bytes);
-		}
-		stream_group(scratch, suite, slots, stream);
-		memcpy(bytes, stream, sizeof(bytes));
-		for (unsigned i = 0; i < part; i++)
-			dst[at + i] = src[at + i] ^ bytes[i];
+		slots[l] = piece->slot;
+		if (tag_block_count(piece->size) > blocks)
+			blocks = tag_block_count(piece->size);
+	}
+	seal_keys_expand(scratch, suite, slots);
+	for (unsigned b = 0; b < blocks; b++) {
+		__m128i c[LANES];
+
+		for (unsigned l = 0; l < LANES; l++)
+			c[l] = piece_counter(&pieces[l < count ? l : 0], b);
+		stream_next(scratch, suite, c);
+		for (unsigned l = 0; l < count; l++)
+			piece_xor(&pieces[l], b, c[l]);
 	}
 }
 
@@ -349,8 +432,8 @@ aesni_ctr(void *scratch, uint8_t suite, const struct key_slot *const *slots,
 	const struct tag_counter *counters, const uint8_t *const *srcs, uint8_t *const *dsts,
 	const uint16_t *sizes, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		ctr_message(scratch, suite, slots[i], &counters[i], srcs[i], dsts[i], sizes[i]);
+	tag_pieces_run(
+		LANES, aesni_pieces, scratch, suite, slots, counters, srcs, dsts, sizes, count);
 }
 
 static void
@@ -358,22 +441,21 @@ aesni_seal(void *context, uint8_t suite, const struct key_slot *const *slots, ui
 	const uint16_t *sizes, unsigned count)
 {
 	struct scratch *scratch = context;
-	struct tag_counter counter;
+	uint8_t order[TAG_BATCH_MAX];
 	struct group group;
 
-	for (unsigned i = 0; cred_suite_is_sealed(suite) && i < count; i++) {
-		tag_counter_of(&counter, msgs[i]);
-		ctr_message(scratch, suite, slots[i], &counter, msgs[i] + CRED_SEALED_FIRST,
-			msgs[i] + CRED_SEALED_FIRST, sizes[i] - CRED_SEALED_FIRST);
-	}
+	if (cred_suite_is_sealed(suite))
+		tag_pieces_seal(LANES, aesni_pieces, scratch, suite, slots, msgs, sizes, count);
+	tag_order(order, sizes, count);
 	for (unsigned i = 0; i < count; i += LANES) {
 		const unsigned lanes = count - i < LANES ? count - i : LANES;
 
-		group_fill(scratch, &group, slots + i, (const uint8_t *const *)msgs + i, sizes + i,
+		group_gather(scratch, &group, order + i, slots, (const uint8_t *const *)msgs, sizes,
 			lanes);
-		cmac_group(scratch, suite, &group);
+		group_cmac(scratch, suite, &group);
 		for (unsigned l = 0; l < lanes; l++)
-			_mm_storeu_si128((void *)(msgs[i + l] + sizes[i + l]), scratch->tags[l]);
+			_mm_storeu_si128((void *)(msgs[order[i + l]] + sizes[order[i + l]]),
+				scratch->tags[l]);
 	}
 }
 
@@ -384,32 +466,33 @@ aesni_init(void *scratch)
 	return 0;
 }
 
+/* All there is to wipe lies in the scratch. */
 static void
 aesni_fini(void *scratch)
 {
 	(void)scratch;
 }
 
-/* K1's one block; not for the packet path. */
+/* K1's one block, in all lanes; not for the packet path. */
 void
 tag_aesni_block(uint8_t block[AES_BLOCK_SIZE], const uint8_t *key, unsigned key_size)
 {
-	const unsigned rounds = key_size == 16 ? 10 : 14;
-	__m128i keys[AES_ROUNDS_MAX + 1];
-	__m128i s = load(block);
+	const uint8_t suite = key_size == 16 ? CRED_SUITE_SEALED128 : CRED_SUITE_SEALED256;
+	struct key_slot slot = {0};
+	const struct key_slot *slots[LANES];
+	struct scratch scratch;
+	__m128i c[LANES];
 
-	keys[0] = load(key);
-	keys[1] = rounds == 10 ? key_of_round(keys[0], keys[0], 1, 10) : load(key + 16);
-	s = _mm_aesenc_si128(_mm_xor_si128(s, keys[0]), keys[1]);
-#pragma GCC unroll 15
-	for (unsigned r = 2; r <= rounds; r++) {
-		if (rounds == 10)
-			keys[r] = key_of_round(keys[r - 2], keys[r - 1], r <= 10 ? r : 0, 10);
-		else
-			keys[r] = key_of_round(keys[r - 2], keys[r - 1], r, 14);
-		s = r < rounds ? _mm_aesenc_si128(s, keys[r]) : _mm_aesenclast_si128(s, keys[r]);
+	memcpy(slot.seal_key, key, key_size);
+	for (unsigned l = 0; l < LANES; l++) {
+		slots[l] = &slot;
+		c[l] = load(block);
 	}
-	_mm_storeu_si128((void *)block, s);
+	seal_keys_expand(&scratch, suite, slots);
+	stream_next(&scratch, suite, c);
+	_mm_storeu_si128((void *)block, c[0]);
+	sodium_memzero(scratch.round_keys, sizeof(scratch.round_keys));
+	sodium_memzero(&slot, sizeof(slot));
 }
 
 const struct tag_kernel tag_kernel_aesni = {

@@ -61,6 +61,37 @@ extern const struct tag_kernel tag_kernel_ipsecmb;
 extern const struct tag_kernel tag_kernel_aesni;
 extern const struct tag_kernel tag_kernel_vaes512;
 
+/* Numbers of the inputs, those of fewer blocks first: lanes of one length waste nothing. */
+void tag_order(uint8_t order[TAG_BATCH_MAX], const uint16_t *sizes, unsigned count);
+
+/* Some blocks of one message, the last perhaps partial: what one lane of a kernel's CTR does. */
+struct tag_piece {
+	const struct key_slot *slot;
+	const struct tag_counter *counter; /* of the message */
+	const uint8_t *src;
+	uint8_t *dst;    /* may be src */
+	uint32_t size;   /* 1 ... TAG_MSG_SIZE_MAX */
+	uint32_t number; /* to add to the counter: blocks of the message before this piece */
+};
+
+typedef void tag_pieces_t(
+	void *scratch, uint8_t suite, const struct tag_piece *pieces, unsigned count);
+
+/*
+ * A kernel's ctr for `lanes` (up to TAG_BATCH_MAX) lanes: cuts the messages into pieces, as few
+ * blocks to a piece as fill all lanes, and hands them to `run`, those of short messages first,
+ * 1 ... lanes at a time. So a burst of short payloads fills the lanes with messages, and a single
+ * long one with its own blocks.
+ */
+void tag_pieces_run(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t suite,
+	const struct key_slot *const *slots, const struct tag_counter *counters,
+	const uint8_t *const *srcs, uint8_t *const *dsts, const uint16_t *sizes, unsigned count);
+
+/* A kernel's way from clear to sealed bytes: ctr over [64, size) of each message, in place. */
+void tag_pieces_seal(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t suite,
+	const struct key_slot *const *slots, uint8_t *const *msgs, const uint16_t *sizes,
+	unsigned count);
+
 /* An engine of a kernel that need not be in the table; NULL with errno ENOTSUP or ENOMEM. */
 struct tag_engine *tag_engine_create_from(const struct tag_kernel *kernel);
 

@@ -160,16 +160,18 @@ keys_expand_beside_ctr(__m512i (*keys)[QUADS], __m512i c[QUADS],
 	}
 }
 
-/* Doubling in GF(2^128), each lane; the carry is folded back as a mask. */
+/*
+ * Doubling in GF(2^128), each lane: a carry out of the low half goes up, one out of the high half
+ * comes back as 0x87; both by multiplication, not by choice.
+ */
 INLINE __m512i
 lanes_double(__m512i x)
 {
 	const __m512i reversed = _mm512_shuffle_epi8(x, lanes_of(block_reversed));
 	const __m512i carries = _mm512_shuffle_epi32(_mm512_srli_epi64(reversed, 63), 0x4e);
-	const __m512i fold = _mm512_maskz_mullo_epi64(0x55, carries, _mm512_set1_epi64(0x87));
-	const __m512i up = _mm512_maskz_mov_epi64(0xaa, carries);
-	const __m512i sum =
-		_mm512_ternarylogic_epi64(_mm512_slli_epi64(reversed, 1), fold, up, XOR3);
+	const __m512i fold =
+		_mm512_mul_epu32(carries, _mm512_broadcast_i32x4(_mm_set_epi64x(1, 0x87)));
+	const __m512i sum = _mm512_xor_si512(_mm512_slli_epi64(reversed, 1), fold);
 
 	return _mm512_shuffle_epi8(sum, lanes_of(block_reversed));
 }
@@ -508,21 +510,12 @@ tag_gathered(struct scratch *scratch, uint8_t suite, const uint8_t *order,
 }
 
 static void
-batch_seal_bytes(struct scratch *scratch, uint8_t suite, const struct key_slot *const *slots,
-	uint8_t *const *msgs, const uint16_t *sizes, unsigned count)
+vaes512_ctr(void *scratch, uint8_t suite, const struct key_slot *const *slots,
+	const struct tag_counter *counters, const uint8_t *const *srcs, uint8_t *const *dsts,
+	const uint16_t *sizes, unsigned count)
 {
-	struct tag_counter counters[TAG_BATCH_MAX];
-	uint8_t *sealed[TAG_BATCH_MAX];
-	uint16_t sealed_sizes[TAG_BATCH_MAX];
-	unsigned i;
-
-	for (i = 0; i < count; i++) {
-		tag_counter_of(&counters[i], msgs[i]);
-		sealed[i] = msgs[i] + CRED_SEALED_FIRST;
-		sealed_sizes[i] = sizes[i] - CRED_SEALED_FIRST;
-	}
-	tag_vaes512_ctr(scratch, suite, slots, counters, (const uint8_t *const *)sealed, sealed,
-		sealed_sizes, count);
+	tag_pieces_run(LANES, tag_vaes512_pieces, scratch, suite, slots, counters, srcs, dsts,
+		sizes, count);
 }
 
 static void
@@ -537,7 +530,8 @@ vaes512_seal(void *context, uint8_t suite, const struct key_slot *const *slots,
 	unsigned i;
 
 	if (cred_suite_is_sealed(suite))
-		batch_seal_bytes(scratch, suite, slots, msgs, sizes, count);
+		tag_pieces_seal(
+			LANES, tag_vaes512_pieces, scratch, suite, slots, msgs, sizes, count);
 	(void)batch_order(order, sizes, count);
 	for (i = 0; i < count; i += LANES)
 		tag_gathered(scratch, tag_suite, order + i, slots, msgs, sizes,
@@ -567,5 +561,5 @@ const struct tag_kernel tag_kernel_vaes512 = {
 	.scratch_fini = vaes512_fini,
 	.verify = vaes512_verify,
 	.seal = vaes512_seal,
-	.ctr = tag_vaes512_ctr,
+	.ctr = vaes512_ctr,
 };

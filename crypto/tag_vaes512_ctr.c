@@ -10,47 +10,68 @@
 /* The number, a counter block's last word, as this CPU counts; its own inverse. */
 static const uint8_t number_reversed[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 14, 13, 12};
 
+/* A piece per lane, dummies among them. */
+struct ctr_lanes {
+	const struct key_slot *slots[LANES];
+	const uint8_t *counters[LANES];
+	uint32_t numbers[LANES]; /* to add to them */
+	const uint8_t *srcs[LANES];
+	uint8_t *dsts[LANES];
+	unsigned sizes[LANES];
+	unsigned blocks; /* of the longest */
+	unsigned whole;  /* whole blocks of the shortest */
+};
+
 /* Block b of every lane, all of which have it whole. */
 INLINE void
-lanes_xor_whole(const struct group *group, unsigned b, const __m512i stream[QUADS])
+lanes_xor_whole(const struct ctr_lanes *lanes, unsigned b, const __m512i stream[QUADS])
 {
 	const size_t at = (size_t)b * AES_BLOCK_SIZE;
 	__m512i bytes[QUADS];
 
-	lanes_load(bytes, group->srcs, at);
+	lanes_load(bytes, lanes->srcs, at);
 	for (unsigned q = 0; q < QUADS; q++)
 		bytes[q] = _mm512_xor_si512(bytes[q], stream[q]);
-	lanes_store(bytes, group->dsts, at);
+	lanes_store(bytes, lanes->dsts, at);
 }
 
 /* Block b of every lane that has one, or a part of one: no byte past a piece is touched. */
 static void
-lanes_xor_partial(const struct group *group, unsigned b, const __m128i stream[LANES])
+lanes_xor_partial(const struct ctr_lanes *lanes, unsigned b, const __m128i stream[LANES])
 {
 	const unsigned at = b * AES_BLOCK_SIZE;
 
 	for (unsigned l = 0; l < LANES; l++) {
-		const unsigned left = group->sizes[l] > at ? group->sizes[l] - at : 0;
+		const unsigned left = lanes->sizes[l] > at ? lanes->sizes[l] - at : 0;
 		const __mmask16 mask = left < AES_BLOCK_SIZE ? (1u << left) - 1 : 0xffff;
 
 		if (left == 0)
 			continue;
-		_mm_mask_storeu_epi8(group->dsts[l] + at, mask,
-			_mm_xor_si128(stream[l], _mm_maskz_loadu_epi8(mask, group->srcs[l] + at)));
+		_mm_mask_storeu_epi8(lanes->dsts[l] + at, mask,
+			_mm_xor_si128(stream[l], _mm_maskz_loadu_epi8(mask, lanes->srcs[l] + at)));
 	}
 }
 
-/* Counter blocks b steps after `first`: the number counts, big-endian, in word 3 of each lane. */
-INLINE void
-counters_advance(__m512i c[QUADS], const __m512i first[QUADS], unsigned b)
+/* Number l of `numbers` in word 3 of lane l; the other words zero. */
+INLINE __m512i
+numbers_place(__m512i numbers, unsigned q)
 {
-	const __m512i step = _mm512_maskz_set1_epi32(0x8888, (int)b);
+	const __m512i lanes = _mm512_set1_epi32((int)(q * QUAD_LANES));
+	const __m512i places = _mm512_add_epi32(
+		lanes, _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3));
 
+	return _mm512_maskz_permutexvar_epi32(0x8888, places, numbers);
+}
+
+/* Counter blocks with `numbers` added; a number counts big-endian, as the last word. */
+INLINE void
+counters_add(__m512i c[QUADS], const __m512i first[QUADS], __m512i numbers)
+{
 	for (unsigned q = 0; q < QUADS; q++) {
 		const __m512i number = _mm512_shuffle_epi8(first[q], lanes_of(number_reversed));
 
-		c[q] = _mm512_shuffle_epi8(
-			_mm512_add_epi32(number, step), lanes_of(number_reversed));
+		c[q] = _mm512_shuffle_epi8(_mm512_add_epi32(number, numbers_place(numbers, q)),
+			lanes_of(number_reversed));
 	}
 }
 
@@ -77,145 +98,83 @@ stream_next(__m512i c[QUADS], __m512i (*const keys)[QUADS], const unsigned round
 		lanes_round(c, keys[r], r, rounds);
 }
 
-/*
- * The group's pieces, from the counter blocks `start`: at most `blocks` each, of which all lanes
- * have `whole` whole ones.
- */
 INLINE void
-ctr_lanes(struct scratch *scratch, const uint8_t *const start[LANES], unsigned blocks,
-	unsigned whole, const unsigned rounds)
+ctr_run(struct scratch *scratch, const struct ctr_lanes *lanes, const unsigned rounds)
 {
-	const struct group *group = &scratch->group;
+	const __m512i numbers = _mm512_loadu_si512(lanes->numbers);
 	__m512i first[QUADS], c[QUADS];
 
-	lanes_load(first, start, 0);
-	if (blocks > 1)
-		keys_expand(scratch->round_keys, group->slots, offsetof(struct key_slot, seal_key),
+	lanes_load(first, lanes->counters, 0);
+	if (lanes->blocks > 1)
+		keys_expand(scratch->round_keys, lanes->slots, offsetof(struct key_slot, seal_key),
 			rounds);
-	for (unsigned b = 0; b < blocks; b++) {
-		counters_advance(c, first, b);
-		if (blocks > 1)
+	for (unsigned b = 0; b < lanes->blocks; b++) {
+		counters_add(c, first, _mm512_add_epi32(numbers, _mm512_set1_epi32((int)b)));
+		if (lanes->blocks > 1)
 			stream_next(c, scratch->round_keys, rounds);
 		else
-			stream_once(c, group->slots, rounds);
-		if (b < whole) {
-			lanes_xor_whole(group, b, c);
+			stream_once(c, lanes->slots, rounds);
+		if (b < lanes->whole) {
+			lanes_xor_whole(lanes, b, c);
 		} else {
-			memcpy(scratch->tags, c, sizeof(c)); /* scratch is wiped, the stack not */
-			lanes_xor_partial(group, b, (const __m128i *)scratch->tags);
+			/* Scratch is wiped in the end, the stack is not. */
+			memcpy(scratch->tags, c, sizeof(c));
+			lanes_xor_partial(lanes, b, (const __m128i *)scratch->tags);
 		}
 	}
 }
 
 static __attribute__((noinline)) void
-ctr_lanes_128(
-	struct scratch *scratch, const uint8_t *const start[LANES], unsigned blocks, unsigned whole)
+ctr_run_128(struct scratch *scratch, const struct ctr_lanes *lanes)
 {
-	ctr_lanes(scratch, start, blocks, whole, 10);
+	ctr_run(scratch, lanes, 10);
 }
 
 static __attribute__((noinline)) void
-ctr_lanes_256(
-	struct scratch *scratch, const uint8_t *const start[LANES], unsigned blocks, unsigned whole)
+ctr_run_256(struct scratch *scratch, const struct ctr_lanes *lanes)
 {
-	ctr_lanes(scratch, start, blocks, whole, 14);
+	ctr_run(scratch, lanes, 14);
 }
 
-/*
- * A message is cut into pieces of one key each, one a lane: a burst of short payloads fills the
- * lanes with messages, a single long one with its own blocks.
- */
-struct ctr_pieces {
-	unsigned count;  /* lanes in use */
-	unsigned blocks; /* of the longest */
-	unsigned whole;  /* whole blocks of the shortest */
-	struct tag_counter counters[LANES];
-};
-
+/* Lanes without a piece do whole blocks of the dummy, so that they do not make the rest slow. */
 static void
-pieces_clear(struct ctr_pieces *pieces)
+ctr_lanes_fill(struct ctr_lanes *lanes, struct scratch *scratch, const struct tag_piece *pieces,
+	unsigned count)
 {
-	pieces->count = 0;
-	pieces->blocks = 0;
-	pieces->whole = TAG_BLOCKS_MAX;
-}
+	lanes->blocks = 0;
+	lanes->whole = TAG_BLOCKS_MAX;
+	for (unsigned l = 0; l < count; l++) {
+		const struct tag_piece *piece = &pieces[l];
+		const unsigned blocks = tag_block_count(piece->size);
+		const unsigned whole = piece->size / AES_BLOCK_SIZE;
 
-static void
-pieces_flush(struct scratch *scratch, uint8_t suite, struct ctr_pieces *pieces)
-{
-	const uint8_t *start[LANES];
-	unsigned l;
-
-	if (pieces->count == 0)
-		return;
-	for (l = 0; l < LANES; l++)
-		start[l] = pieces->counters[l].bytes;
-	for (l = pieces->count; l < LANES; l++) {
-		scratch->group.slots[l] = &scratch->dummy_slot;
-		scratch->group.srcs[l] = scratch->dummy_msg;
-		scratch->group.dsts[l] = scratch->dummy_msg;
-		scratch->group.sizes[l] = (uint16_t)(pieces->whole * AES_BLOCK_SIZE);
+		lanes->slots[l] = piece->slot;
+		lanes->counters[l] = piece->counter->bytes;
+		lanes->numbers[l] = piece->number;
+		lanes->srcs[l] = piece->src;
+		lanes->dsts[l] = piece->dst;
+		lanes->sizes[l] = piece->size;
+		lanes->blocks = blocks > lanes->blocks ? blocks : lanes->blocks;
+		lanes->whole = whole < lanes->whole ? whole : lanes->whole;
 	}
-	if (tag_suite_rounds(suite) == 10)
-		ctr_lanes_128(scratch, start, pieces->blocks, pieces->whole);
-	else
-		ctr_lanes_256(scratch, start, pieces->blocks, pieces->whole);
-	pieces_clear(pieces);
-}
-
-static void
-pieces_add(struct scratch *scratch, uint8_t suite, struct ctr_pieces *pieces,
-	const struct key_slot *slot, const struct tag_counter *counter, unsigned number,
-	const uint8_t *src, uint8_t *dst, unsigned size)
-{
-	struct group *group = &scratch->group;
-	const unsigned l = pieces->count++;
-
-	group->slots[l] = slot;
-	group->srcs[l] = src;
-	group->dsts[l] = dst;
-	group->sizes[l] = (uint16_t)size;
-	pieces->counters[l] = *counter;
-	store_be32(pieces->counters[l].bytes + 12, load_be32(counter->bytes + 12) + number);
-	if (tag_block_count(size) > pieces->blocks)
-		pieces->blocks = tag_block_count(size);
-	if (size / AES_BLOCK_SIZE < pieces->whole)
-		pieces->whole = size / AES_BLOCK_SIZE;
-	if (pieces->count == LANES)
-		pieces_flush(scratch, suite, pieces);
-}
-
-/* Blocks to a piece: as few as fill all lanes. */
-static unsigned
-piece_blocks(const uint16_t *sizes, unsigned count)
-{
-	unsigned i, blocks = 0;
-
-	for (i = 0; i < count; i++)
-		blocks += tag_block_count(sizes[i]);
-	return (blocks + LANES - 1) / LANES;
+	for (unsigned l = count; l < LANES; l++) {
+		lanes->slots[l] = &scratch->dummy_slot;
+		lanes->counters[l] = scratch->dummy_msg;
+		lanes->numbers[l] = 0;
+		lanes->srcs[l] = scratch->dummy_msg;
+		lanes->dsts[l] = scratch->dummy_msg;
+		lanes->sizes[l] = lanes->whole * AES_BLOCK_SIZE;
+	}
 }
 
 void
-tag_vaes512_ctr(void *context, uint8_t suite, const struct key_slot *const *slots,
-	const struct tag_counter *counters, const uint8_t *const *srcs, uint8_t *const *dsts,
-	const uint16_t *sizes, unsigned count)
+tag_vaes512_pieces(void *context, uint8_t suite, const struct tag_piece *pieces, unsigned count)
 {
-	struct scratch *scratch = context;
-	const unsigned blocks = piece_blocks(sizes, count);
-	struct ctr_pieces pieces;
-	unsigned i, b;
+	struct ctr_lanes lanes;
 
-	pieces_clear(&pieces);
-	for (i = 0; i < count; i++) {
-		for (b = 0; b * AES_BLOCK_SIZE < sizes[i]; b += blocks) {
-			const unsigned at = b * AES_BLOCK_SIZE;
-			const unsigned left = sizes[i] - at;
-			const unsigned most = blocks * AES_BLOCK_SIZE;
-
-			pieces_add(scratch, suite, &pieces, slots[i], &counters[i], b, srcs[i] + at,
-				dsts[i] + at, left < most ? left : most);
-		}
-	}
-	pieces_flush(scratch, suite, &pieces);
+	ctr_lanes_fill(&lanes, context, pieces, count);
+	if (tag_suite_rounds(suite) == 10)
+		ctr_run_128(context, &lanes);
+	else
+		ctr_run_256(context, &lanes);
 }

@@ -37,7 +37,6 @@
 struct group {
 	const struct key_slot *slots[LANES];
 	const uint8_t *srcs[LANES];
-	uint8_t *dsts[LANES];
 	uint16_t sizes[LANES];
 	struct tag_identity ids[LANES];
 };
@@ -59,10 +58,9 @@ struct schedule {
 	__m512i words[2][QUADS]; /* likewise */
 };
 
-/* The kernel's ctr (crypto/tag_priv.h). */
-void tag_vaes512_ctr(void *context, uint8_t suite, const struct key_slot *const *slots,
-	const struct tag_counter *counters, const uint8_t *const *srcs, uint8_t *const *dsts,
-	const uint16_t *sizes, unsigned count);
+/* AES-CTR of up to LANES pieces. */
+void tag_vaes512_pieces(
+	void *context, uint8_t suite, const struct tag_piece *pieces, unsigned count);
 
 INLINE __m512i
 lanes_of(const uint8_t bytes[static AES_BLOCK_SIZE])
