@@ -148,12 +148,26 @@ sqlite_errno(int code)
 	}
 }
 
+/* Without the database every id starts above the epochs that the high-water file knows. */
+static int
+damage_say(struct registry *registry, const char *what, struct reason *reason)
+{
+	return reason_set(reason, EBADMSG,
+		"%s is damaged: %s; stop credgated, remove registry.db-wal and registry.db-shm, "
+		"and put the newest backup of registry.db in its place (leave highwater as it is: "
+		"what was revoked since stays revoked); without a backup move registry.db* away "
+		"and add all nodes again, under new keys",
+		sqlite3_db_filename(registry->db, "main"), what);
+}
+
 static int
 fail(struct registry *registry, struct reason *reason)
 {
-	int code = sqlite3_extended_errcode(registry->db);
+	int error = sqlite_errno(sqlite3_extended_errcode(registry->db));
 
-	return reason_set(reason, sqlite_errno(code),
+	if (error == EBADMSG)
+		return damage_say(registry, sqlite3_errmsg(registry->db), reason);
+	return reason_set(reason, error,
 		"the registry cannot be used: %s; nothing was changed, check disk space and the "
 		"state directory",
 		sqlite3_errmsg(registry->db));
@@ -182,26 +196,34 @@ bind(struct registry *registry, enum statement which, const char *kinds, va_list
 	return *statement;
 }
 
-/* Runs to the first row: 1 if there is one, 0 if none, -errno. The caller resets after reading. */
+/*
+ * The next row: 1, 0 after the last, -errno. An error is not the end of the rows: what a walk did
+ * not see would be taken for revoked or never used. The statement is reset unless there is a row.
+ */
+static int
+row_next(struct registry *registry, sqlite3_stmt *row, struct reason *reason)
+{
+	int code = sqlite3_step(row);
+
+	if (code == SQLITE_ROW)
+		return 1;
+	if (code != SQLITE_DONE)
+		fail(registry, reason);
+	sqlite3_reset(row);
+	return code == SQLITE_DONE ? 0 : -sqlite_errno(code);
+}
+
+/* Runs to the first row, as row_next. The caller resets after reading. */
 static int
 query(struct registry *registry, sqlite3_stmt **row, struct reason *reason, enum statement which,
 	const char *kinds, ...)
 {
 	va_list args;
-	int code;
 
 	va_start(args, kinds);
 	*row = bind(registry, which, kinds, args);
 	va_end(args);
-	if (*row == NULL)
-		return fail(registry, reason);
-	code = sqlite3_step(*row);
-	if (code == SQLITE_ROW)
-		return 1;
-	if (code != SQLITE_DONE)
-		fail(registry, reason);
-	sqlite3_reset(*row);
-	return code == SQLITE_DONE ? 0 : -sqlite_errno(code);
+	return *row != NULL ? row_next(registry, *row, reason) : fail(registry, reason);
 }
 
 /* Runs a statement without rows. */
@@ -297,14 +319,30 @@ db_migrate(struct registry *registry, const char *path, struct reason *reason)
 	return 0;
 }
 
+/* All pages are read once: damage is found now, not when a revocation is looked for. */
+static int
+db_check(struct registry *registry, struct reason *reason)
+{
+	sqlite3_stmt *row;
+	int state, error = 0;
+
+	if (sqlite3_prepare_v2(registry->db, "PRAGMA quick_check(1)", -1, &row, NULL) != SQLITE_OK)
+		return fail(registry, reason);
+	state = row_next(registry, row, reason);
+	if (state == 1 && strcmp((const char *)sqlite3_column_text(row, 0), "ok") != 0)
+		error = damage_say(registry, (const char *)sqlite3_column_text(row, 0), reason);
+	sqlite3_finalize(row);
+	return state < 0 ? state : error;
+}
+
 static int
 db_open(struct registry *registry, const char *path, struct reason *reason)
 {
 	mode_t mask = umask(077);
-	int code = sqlite3_open_v2(path, &registry->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-			SQLITE_OPEN_NOFOLLOW,
-		NULL);
+	int error, code = sqlite3_open_v2(path, &registry->db,
+			   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+				   SQLITE_OPEN_NOFOLLOW,
+			   NULL);
 
 	umask(mask);
 	if (code != SQLITE_OK)
@@ -319,7 +357,8 @@ db_open(struct registry *registry, const char *path, struct reason *reason)
 		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
 		    NULL, NULL, NULL) != SQLITE_OK)
 		return fail(registry, reason);
-	return db_migrate(registry, path, reason);
+	error = db_check(registry, reason);
+	return error != 0 ? error : db_migrate(registry, path, reason);
 }
 
 /* ---- the database against the high-water file ---- */
@@ -377,60 +416,68 @@ node_reconcile(struct registry *registry, const struct mark_row *row, struct rea
 	return error;
 }
 
-static struct mark_row *
-marks_read(struct registry *registry, size_t *count, struct reason *reason)
-{
-	struct mark_row *rows = NULL, *more;
-	size_t room = 0;
-	sqlite3_stmt *row;
-	int state = query(registry, &row, reason, SQL_MARKS, "");
+struct marks {
+	struct mark_row *rows;
+	size_t count;
+	size_t room;
+};
 
-	*count = 0;
-	for (; state == 1; state = sqlite3_step(row) == SQLITE_ROW) {
-		if (*count == room) {
-			room = room == 0 ? 1024 : room * 2;
-			more = realloc(rows, room * sizeof(*rows));
-			if (more == NULL)
-				break;
-			rows = more;
+static int
+mark_append(struct marks *marks, sqlite3_stmt *row, struct reason *reason)
+{
+	struct mark_row *mark;
+
+	if (marks->count == marks->room) {
+		size_t room = marks->room == 0 ? 1024 : marks->room * 2;
+		struct mark_row *more = realloc(marks->rows, room * sizeof(*more));
+
+		if (more == NULL)
+			return reason_set(reason, ENOMEM, "no memory for the registry's nodes");
+		marks->rows = more;
+		marks->room = room;
+	}
+	mark = &marks->rows[marks->count++];
+	mark->realm = (uint32_t)sqlite3_column_int64(row, 0);
+	mark->node = (uint32_t)sqlite3_column_int64(row, 1);
+	snprintf(mark->name, sizeof(mark->name), "%s", (const char *)sqlite3_column_text(row, 2));
+	mark->is_live = sqlite3_column_int(row, 3) == NODE_LIVE;
+	mark->highest = (uint16_t)sqlite3_column_int(row, 4);
+	return 0;
+}
+
+static int
+marks_read(struct registry *registry, struct marks *marks, struct reason *reason)
+{
+	sqlite3_stmt *row;
+	int error, state = query(registry, &row, reason, SQL_MARKS, "");
+
+	while (state == 1) {
+		error = mark_append(marks, row, reason);
+		if (error != 0) {
+			sqlite3_reset(row);
+			return error;
 		}
-		rows[*count].realm = (uint32_t)sqlite3_column_int64(row, 0);
-		rows[*count].node = (uint32_t)sqlite3_column_int64(row, 1);
-		snprintf(rows[*count].name, REGISTRY_NAME_SIZE, "%s",
-			(const char *)sqlite3_column_text(row, 2));
-		rows[*count].is_live = sqlite3_column_int(row, 3) == NODE_LIVE;
-		rows[*count].highest = (uint16_t)sqlite3_column_int(row, 4);
-		(*count)++;
+		state = row_next(registry, row, reason);
 	}
-	if (row != NULL)
-		sqlite3_reset(row);
-	if (state == 1)
-		reason_set(reason, ENOMEM, "no memory for the registry's nodes");
-	if (state != 0) {
-		free(rows);
-		return NULL;
-	}
-	return rows != NULL ? rows : calloc(1, sizeof(*rows));
+	return state;
 }
 
 static int
 reconcile(struct registry *registry, struct reason *reason)
 {
-	struct mark_row *rows;
-	size_t count;
+	struct marks marks = {0};
 	int error;
 
 	error = run(registry, reason, SQL_EPOCHS_DROP_PENDING, "");
-	if (error != 0)
-		return error;
-	rows = marks_read(registry, &count, reason);
-	if (rows == NULL)
-		return -EIO;
-	error = begin(registry, reason);
-	for (size_t i = 0; error == 0 && i < count; i++)
-		error = node_reconcile(registry, &rows[i], reason);
-	error = finish(registry, error, reason);
-	free(rows);
+	if (error == 0)
+		error = marks_read(registry, &marks, reason);
+	if (error == 0) {
+		error = begin(registry, reason);
+		for (size_t i = 0; error == 0 && i < marks.count; i++)
+			error = node_reconcile(registry, &marks.rows[i], reason);
+		error = finish(registry, error, reason);
+	}
+	free(marks.rows);
 	return error;
 }
 
@@ -510,9 +557,7 @@ epochs_read(struct registry *registry, struct registry_node *node, struct reason
 	int state = query(registry, &row, reason, SQL_EPOCHS_OF, "ii", (int64_t)node->realm,
 		(int64_t)node->node);
 
-	if (state < 0)
-		return state;
-	for (; state == 1; state = sqlite3_step(row) == SQLITE_ROW) {
+	for (; state == 1; state = row_next(registry, row, reason)) {
 		struct registry_epoch *epoch = &node->epochs[node->epoch_count++];
 
 		epoch->epoch = (uint16_t)sqlite3_column_int(row, 0);
@@ -524,8 +569,7 @@ epochs_read(struct registry *registry, struct registry_node *node, struct reason
 		if (!cred_suite_is_known(epoch->suite))
 			node->epoch_count--;
 	}
-	sqlite3_reset(row);
-	return 0;
+	return state;
 }
 
 static int
@@ -535,9 +579,7 @@ prefixes_read(struct registry *registry, struct registry_node *node, struct reas
 	int state = query(registry, &row, reason, SQL_PREFIXES_OF, "ii", (int64_t)node->realm,
 		(int64_t)node->node);
 
-	if (state < 0)
-		return state;
-	for (; state == 1; state = sqlite3_step(row) == SQLITE_ROW) {
+	for (; state == 1; state = row_next(registry, row, reason)) {
 		struct registry_prefix *prefix = &node->prefixes[node->prefix_count];
 
 		if (sqlite3_column_bytes(row, 0) != sizeof(prefix->address))
@@ -546,8 +588,7 @@ prefixes_read(struct registry *registry, struct registry_node *node, struct reas
 		prefix->bits = (uint8_t)sqlite3_column_int(row, 1);
 		node->prefix_count++;
 	}
-	sqlite3_reset(row);
-	return 0;
+	return state;
 }
 
 /* From a row of NODE_COLUMNS. */
@@ -574,19 +615,19 @@ registry_walk(struct registry *registry, uint32_t realm, uint32_t after,
 {
 	struct registry_node node;
 	sqlite3_stmt *row;
-	int state, error = 0;
+	int state;
 
 	state = query(registry, &row, reason, SQL_NODES_WALK, "ii", (int64_t)realm, (int64_t)after);
-	if (state < 0)
-		return state;
 	while (state == 1) {
-		error = node_read(registry, row, realm, &node, reason);
-		if (error != 0 || !each(&node, context))
-			break;
-		state = sqlite3_step(row) == SQLITE_ROW;
+		int error = node_read(registry, row, realm, &node, reason);
+
+		if (error != 0 || !each(&node, context)) {
+			sqlite3_reset(row);
+			return error;
+		}
+		state = row_next(registry, row, reason);
 	}
-	sqlite3_reset(row);
-	return error;
+	return state;
 }
 
 /* 1 if found, 0 if not, -errno. */
