@@ -22,8 +22,8 @@ struct entry {
 };
 
 struct highwater {
-	int fd;
-	bool is_new;
+	int fd; /* -1: there is no file */
+	char *path;
 	uint64_t size; /* of the whole lines */
 	struct entry *entries;
 	uint32_t capacity;
@@ -183,21 +183,28 @@ dir_sync(const char *path)
 }
 
 static int
-file_open(struct highwater *highwater, const char *path, struct reason *reason)
+file_open(struct highwater *highwater, int more_flags, struct reason *reason)
 {
 	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
 
-	highwater->fd = open(path, flags);
-	if (highwater->fd < 0 && errno == ENOENT) {
-		highwater->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
-		highwater->is_new = true;
-	}
+	highwater->fd = open(highwater->path, flags | more_flags, 0600);
 	if (highwater->fd < 0)
-		return reason_set(
-			reason, errno, "%s: %s; check owner and disk", path, strerror(errno));
-	if (highwater->is_new)
-		dir_sync(path);
-	return file_check(highwater->fd, path, reason);
+		return reason_set(reason, errno, "%s: %s; check owner and disk", highwater->path,
+			strerror(errno));
+	return file_check(highwater->fd, highwater->path, reason);
+}
+
+static int
+file_read(struct highwater *highwater, struct reason *reason)
+{
+	int error = file_open(highwater, 0, reason);
+
+	if (error == 0)
+		error = lines_read(highwater, highwater->path, reason);
+	if (error == 0 && ftruncate(highwater->fd, (off_t)highwater->size) != 0)
+		error = reason_set(reason, errno, "%s: a torn last line cannot be cut off: %s",
+			highwater->path, strerror(errno));
+	return error == -ENOENT ? 0 : error;
 }
 
 struct highwater *
@@ -210,24 +217,30 @@ highwater_open(const char *path, struct reason *reason)
 		return NULL;
 	}
 	highwater->fd = -1;
+	highwater->path = strdup(path);
 	highwater->capacity = ENTRIES_MIN;
 	highwater->entries = calloc(ENTRIES_MIN, sizeof(*highwater->entries));
-	if (highwater->entries == NULL) {
+	if (highwater->path == NULL || highwater->entries == NULL) {
 		reason_set(reason, ENOMEM, "no memory for %s", path);
 		goto err;
 	}
-	if (file_open(highwater, path, reason) != 0 || lines_read(highwater, path, reason) != 0)
+	if (file_read(highwater, reason) != 0)
 		goto err;
-	if (ftruncate(highwater->fd, (off_t)highwater->size) != 0) {
-		reason_set(reason, errno, "%s: a torn last line cannot be cut off: %s", path,
-			strerror(errno));
-		goto err;
-	}
 	return highwater;
 
 err:
 	highwater_close(highwater);
 	return NULL;
+}
+
+int
+highwater_create(struct highwater *highwater, struct reason *reason)
+{
+	int error = file_open(highwater, O_CREAT | O_EXCL, reason);
+
+	if (error == 0)
+		dir_sync(highwater->path);
+	return error;
 }
 
 void
@@ -238,13 +251,14 @@ highwater_close(struct highwater *highwater)
 	if (highwater->fd >= 0)
 		close(highwater->fd);
 	free(highwater->entries);
+	free(highwater->path);
 	free(highwater);
 }
 
 bool
 highwater_is_new(const struct highwater *highwater)
 {
-	return highwater->is_new;
+	return highwater->fd < 0;
 }
 
 struct highwater_mark

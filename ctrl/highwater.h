@@ -25,14 +25,20 @@ struct highwater_mark {
 };
 
 /*
- * Opens or makes the file, checks owner and mode, reads it, and takes its lock: two credgated on
- * one state directory would use an epoch twice. NULL with the cure.
+ * Opens the file if it is there, checks owner and mode, reads it, and takes its lock: two credgated
+ * on one state directory would use an epoch twice. NULL with the cure.
  */
 struct highwater *highwater_open(const char *path, struct reason *reason);
 void highwater_close(struct highwater *highwater);
 
-/* Was there no such file? Then nothing in this state directory was ever used. */
+/*
+ * Is there no such file? Then either nothing in this state directory was ever used, or the memory
+ * of it is lost: the caller MUST find out which before it makes the file.
+ */
 bool highwater_is_new(const struct highwater *highwater);
+
+/* Makes the file, durably, and locks it. MUST come before any other change. 0 or -errno. */
+int highwater_create(struct highwater *highwater, struct reason *reason);
 
 struct highwater_mark highwater_find(
 	const struct highwater *highwater, uint32_t realm, uint32_t node);

@@ -2,6 +2,7 @@
 #include "ctrl/registry.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -102,7 +103,8 @@ static const char *const migrations[] = {
 	X(PREFIX_MAKE, "INSERT INTO prefixes(realm, node, place, address, bits)"                   \
 		       " VALUES(?1, ?2, ?3, ?4, ?5)")                                              \
 	X(PREFIXES_DROP, "DELETE FROM prefixes WHERE realm = ?1 AND node = ?2")                    \
-	X(MARKS, "SELECT realm, node, name, state, highest FROM nodes")
+	X(MARKS, "SELECT realm, node, name, state, highest FROM nodes")                            \
+	X(ANY, "SELECT 1 FROM nodes UNION ALL SELECT 1 FROM tombstones LIMIT 1")
 
 enum statement {
 #define STATEMENT_ENUM(NAME, sql) SQL_##NAME,
@@ -481,6 +483,52 @@ reconcile(struct registry *registry, struct reason *reason)
 	return error;
 }
 
+/* ---- a state directory without its high-water file ---- */
+
+/* 1 if credgated has run on this directory before, 0 if not, -errno. */
+static int
+dir_was_used(struct registry *registry, const char *dir, struct reason *reason)
+{
+	static const char *const traces[] = {"clock", "serials", "windows"};
+	char path[PATH_MAX];
+	sqlite3_stmt *row;
+	int state;
+
+	for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, traces[i]);
+		if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return 1;
+	}
+	state = query(registry, &row, reason, SQL_ANY, "");
+	if (state == 1)
+		sqlite3_reset(row);
+	return state;
+}
+
+/*
+ * Made on the first start only. Where it was lost, epoch 1 of node 1 would be given out again with
+ * the very key that it had before, revoked or not, and no floor would keep old credentials out.
+ */
+static int
+highwater_begin(struct registry *registry, const char *dir, struct reason *reason)
+{
+	int used;
+
+	if (!highwater_is_new(registry->highwater))
+		return 0;
+	used = dir_was_used(registry, dir, reason);
+	if (used == 0)
+		return highwater_create(registry->highwater, reason);
+	if (used < 0)
+		return used;
+	return reason_set(reason, ENOENT,
+		"%s/highwater is gone, and without it used and revoked keys come back; restore its "
+		"newest copy. If it is lost for good, no key of the old master secrets may be used "
+		"again: move %s and the master secret of every realm away, run credgate realm init "
+		"for each realm, start credgated, add all nodes again and give them their new keys",
+		dir, dir);
+}
+
 struct registry *
 registry_open(const char *dir, struct reason *reason)
 {
@@ -496,7 +544,8 @@ registry_open(const char *dir, struct reason *reason)
 	if (registry->highwater == NULL)
 		goto err;
 	snprintf(path, sizeof(path), "%s/registry.db", dir);
-	if (db_open(registry, path, reason) != 0 || reconcile(registry, reason) != 0)
+	if (db_open(registry, path, reason) != 0 || highwater_begin(registry, dir, reason) != 0 ||
+		reconcile(registry, reason) != 0)
 		goto err;
 	return registry;
 

@@ -65,9 +65,10 @@ struct registry_request {
 struct registry;
 
 /*
- * Opens or makes registry.db and the high-water file in `dir`, migrates, and reconciles the two: a
- * node of which the high-water file knows more than the database is revoked, loudly. NULL with the
- * cure.
+ * Opens or makes registry.db and the high-water file in `dir`, checks, migrates, and reconciles the
+ * two: a node of which the high-water file knows more than the database is revoked, loudly. NULL
+ * with the cure: if the database is damaged, or if the high-water file is gone from a directory that
+ * was used (nodes, tombstones, or one of the files of running: clock, serials, windows).
  */
 struct registry *registry_open(const char *dir, struct reason *reason);
 void registry_close(struct registry *registry);

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -271,7 +272,7 @@ test_database_lost(void **state)
 
 /* A high-water file that is behind the database is brought up to it, revocations too. */
 static void
-test_highwater_lost(void **state)
+test_highwater_behind(void **state)
 {
 	struct registry *registry = open_registry();
 	struct registry_node node;
@@ -282,11 +283,187 @@ test_highwater_lost(void **state)
 	assert_int_equal(add(registry, "b", &node), 0);
 	assert_int_equal(registry_node_revoke(registry, REALM, 2, &reason), 0);
 	registry_close(registry);
-	assert_int_equal(unlink(fixture_path("highwater")), 0);
+	fixture_write("highwater", "7 1 1\n", 6, 0600);
 	registry_close(open_registry());
 	text = fixture_read("highwater");
 	assert_string_equal(text, "7 1 1\n7 2 1\n7 2 1 closed\n");
 	free(text);
+}
+
+/* Refused, each time it is tried: refusing must not make the file that it misses. */
+static void
+assert_refused_without_highwater(void)
+{
+	for (int i = 0; i < 2; i++) {
+		assert_null(registry_open(fixture_dir, &reason));
+		assert_int_equal(reason.error, ENOENT);
+		assert_non_null(strstr(reason.text, "highwater is gone"));
+		assert_non_null(strstr(reason.text, "restore its newest copy"));
+		assert_non_null(strstr(reason.text, "credgate realm init"));
+		assert_int_equal(access(fixture_path("highwater"), F_OK), -1);
+	}
+}
+
+/* Keys that the database alone remembers could be older than what was revoked since. */
+static void
+test_highwater_lost(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_node node;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	registry_close(registry);
+	copy("highwater", "saved");
+	assert_int_equal(unlink(fixture_path("highwater")), 0);
+	assert_refused_without_highwater();
+	copy("saved", "highwater"); /* the cure */
+	registry = open_registry();
+	assert_int_equal(registry_node_delete(registry, REALM, 1, &reason), 0);
+	registry_close(registry);
+	assert_int_equal(unlink(fixture_path("highwater")), 0);
+	assert_refused_without_highwater(); /* a tombstone is a trace too */
+}
+
+/* With the database gone as well, what a running gateway writes tells that this is no first start. */
+static void
+test_highwater_and_database_lost(void **state)
+{
+	static const char *const traces[] = {"clock", "serials", "windows"};
+	struct registry *registry;
+	struct registry_node node;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++) {
+		registry = open_registry(); /* a first start each time */
+		assert_int_equal(add(registry, "a", &node), 0);
+		assert_int_equal(node.epochs[0].epoch, 1);
+		registry_close(registry);
+		assert_int_equal(unlink(fixture_path("registry.db")), 0);
+		assert_int_equal(unlink(fixture_path("highwater")), 0);
+		fixture_write(traces[i], "", 0, 0600);
+		assert_refused_without_highwater();
+		assert_int_equal(unlink(fixture_path(traces[i])), 0);
+		assert_int_equal(unlink(fixture_path("registry.db")), 0);
+	}
+}
+
+/* ---- a damaged database ---- */
+
+struct walk {
+	uint32_t last;
+	unsigned count;
+	unsigned limit;
+};
+
+static bool
+walk_one(const struct registry_node *node, void *context)
+{
+	struct walk *walk = context;
+
+	assert_true(node->node > walk->last);
+	walk->last = node->node;
+	return ++walk->count < walk->limit;
+}
+
+static void
+page_fill(unsigned page, int byte)
+{
+	uint8_t bytes[4096];
+	int fd = open(fixture_path("registry.db"), O_WRONLY);
+
+	assert_true(fd >= 0);
+	memset(bytes, byte, sizeof(bytes));
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), (off_t)page * 4096), sizeof(bytes));
+	close(fd);
+}
+
+static bool
+page_has(unsigned page, const char *text)
+{
+	uint8_t bytes[4096];
+	int fd = open(fixture_path("registry.db"), O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), (off_t)page * 4096), sizeof(bytes));
+	close(fd);
+	return memmem(bytes, sizeof(bytes), text, strlen(text)) != NULL;
+}
+
+/* Whichever page is bad, the start is refused: a node that cannot be read is not "not there". */
+static void
+test_database_damaged(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_request request = request_for(NULL);
+	struct registry_node node;
+	struct stat st;
+	char name[16];
+
+	(void)state;
+	request.nodes_max = 300;
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		request.name = name;
+		assert_int_equal(registry_node_add(registry, &request, &node, &reason), 0);
+	}
+	registry_close(registry);
+	copy("registry.db", "good.db");
+	assert_int_equal(stat(fixture_path("registry.db"), &st), 0);
+	assert_true(st.st_size / 4096 > 12);
+	for (unsigned page = 0; page < st.st_size / 4096; page++) {
+		copy("good.db", "registry.db");
+		page_fill(page, 0xa5);
+		assert_null(registry_open(fixture_dir, &reason));
+		assert_int_equal(reason.error, EBADMSG);
+		assert_non_null(strstr(reason.text, "registry.db is damaged"));
+		assert_non_null(strstr(reason.text, "backup of registry.db"));
+	}
+	copy("good.db", "registry.db");
+	registry_close(open_registry());
+}
+
+/* A change from elsewhere: what the registry has in its cache is read again. */
+static void
+cache_spoil(void)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(fixture_path("registry.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "INSERT INTO realms VALUES(99, 'x')", NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* Damage while it runs: the walk ends with an error, not as if there were no more nodes. */
+static void
+test_damage_in_walk(void **state)
+{
+	struct registry *registry = open_registry();
+	struct registry_request request = request_for(NULL);
+	struct walk walk = {.limit = UINT_MAX};
+	struct registry_node node;
+	struct stat st;
+	char name[64];
+
+	(void)state;
+	request.nodes_max = 300;
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "a-rather-long-name-for-a-node-so-that-pages-fill-%u",
+			i);
+		request.name = name;
+		assert_int_equal(registry_node_add(registry, &request, &node, &reason), 0);
+	}
+	registry_close(registry);
+	registry = open_registry();
+	assert_int_equal(stat(fixture_path("registry.db"), &st), 0);
+	cache_spoil();
+	for (unsigned page = 0; page < st.st_size / 4096; page++)
+		if (page_has(page, "pages-fill-250"))
+			page_fill(page, 0xa5);
+	assert_int_equal(registry_walk(registry, REALM, 0, walk_one, &walk, &reason), -EBADMSG);
+	assert_true(walk.count > 0 && walk.count < 300);
+	registry_close(registry);
 }
 
 static void
@@ -465,22 +642,6 @@ test_disk_full(void **state)
 
 /* ---- many ---- */
 
-struct walk {
-	uint32_t last;
-	unsigned count;
-	unsigned limit;
-};
-
-static bool
-walk_one(const struct registry_node *node, void *context)
-{
-	struct walk *walk = context;
-
-	assert_true(node->node > walk->last);
-	walk->last = node->node;
-	return ++walk->count < walk->limit;
-}
-
 static void
 test_walk(void **state)
 {
@@ -520,7 +681,11 @@ main(void)
 		TEST(test_realm_keeps_its_id),
 		TEST(test_old_database_restored),
 		TEST(test_database_lost),
+		TEST(test_highwater_behind),
 		TEST(test_highwater_lost),
+		TEST(test_highwater_and_database_lost),
+		TEST(test_database_damaged),
+		TEST(test_damage_in_walk),
 		TEST(test_highwater_damage),
 		TEST(test_second_credgated),
 		TEST(test_newer_database),
