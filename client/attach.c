@@ -179,7 +179,8 @@ converse(struct attached *attached, const struct attach_request *request)
 	unsigned fd_count = 0, i;
 	int rc;
 
-	if (send(attached->socket, request, sizeof(*request), MSG_NOSIGNAL) < 0)
+	/* EPIPE: refused before it was asked; why is there to be read. */
+	if (send(attached->socket, request, sizeof(*request), MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		return client_fail(errno, "asking the gateway: %m");
 	rc = reply_receive(attached->socket, &reply, fds, &fd_count);
 	if (rc == 0)

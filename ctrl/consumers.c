@@ -59,11 +59,27 @@ decide_delivery(const struct config *config, const struct peer *peer, const char
 		"there is no group %.31s; see groups in the configuration", name);
 }
 
+static bool
+may_observe(const struct config *config, const struct peer *peer)
+{
+	return peer->uid == 0 || peer->uid == config->control.uid ||
+	       peer_is_in(peer, &config->observers) || peer_is_in(peer, &config->admins);
+}
+
+/* Could it be given anything at all? */
+static bool
+is_known(const struct config *config, const struct peer *peer)
+{
+	for (unsigned i = 0; i < config->group_count; i++)
+		if (peer_is(peer, &config->groups[i].reader))
+			return true;
+	return may_observe(config, peer);
+}
+
 static void
 decide_refusals(const struct config *config, const struct peer *peer, struct attach_reply *reply)
 {
-	if (peer->uid == 0 || peer->uid == config->control.uid ||
-		peer_is_in(peer, &config->observers) || peer_is_in(peer, &config->admins))
+	if (may_observe(config, peer))
 		return;
 	reply->status = EACCES;
 	snprintf(reply->text, sizeof(reply->text),
@@ -194,6 +210,49 @@ count_uid(const struct consumers *consumers, uint32_t uid)
 	return count;
 }
 
+/* Strangers take up no room: told why, whether they have asked already or not. The caller closes. */
+static void
+stranger_refuse(struct consumers *consumers, int fd, const struct peer *peer)
+{
+	struct attach_request request;
+	struct attach_reply reply = {
+		.magic = ATTACH_MAGIC,
+		.version = ATTACH_VERSION,
+		.status = EACCES,
+	};
+	unsigned group;
+	int passed;
+
+	log_limited(&consumers->limit, "consumers",
+		"uid %u pid %d refused: no reader, observer or admin of the configuration",
+		peer->uid, (int)peer->pid);
+	snprintf(reply.text, sizeof(reply.text),
+		"uid %u gid %u is neither reader, observer nor admin in the configuration",
+		peer->uid, peer->gid);
+	if (passing_receive(fd, &request, sizeof(request), &passed) == (ssize_t)sizeof(request))
+		consumers_decide(consumers->ctrl->config, peer, &request, &reply, &group);
+	if (passed >= 0)
+		close(passed);
+	passing_send(fd, &reply, sizeof(reply), NULL, 0);
+}
+
+/* False: not to be served. */
+static bool
+is_admitted(struct consumers *consumers, int fd, const struct peer *peer)
+{
+	if (!is_known(consumers->ctrl->config, peer)) {
+		stranger_refuse(consumers, fd, peer);
+		return false;
+	}
+	if (consumers->count < CONSUMERS_MAX &&
+		count_uid(consumers, peer->uid) < CONSUMERS_PER_UID_MAX)
+		return true;
+	log_limited(&consumers->limit, "consumers",
+		"a connection of uid %u was refused: %u are open, at most %u, and %u of one uid",
+		peer->uid, consumers->count, CONSUMERS_MAX, CONSUMERS_PER_UID_MAX);
+	return false;
+}
+
 static void
 consumer_accept(int fd, void *context)
 {
@@ -202,11 +261,7 @@ consumer_accept(int fd, void *context)
 	struct consumer *consumer = calloc(1, sizeof(*consumer));
 
 	if (consumer == NULL || peer_read(fd, &consumer->peer) != 0 ||
-		consumers->count >= CONSUMERS_MAX ||
-		count_uid(consumers, consumer->peer.uid) >= CONSUMERS_PER_UID_MAX) {
-		log_limited(&consumers->limit, "consumers",
-			"a connection was refused: %u are open, at most %u, and %u of one uid",
-			consumers->count, CONSUMERS_MAX, CONSUMERS_PER_UID_MAX);
+		!is_admitted(consumers, fd, &consumer->peer)) {
 		free(consumer);
 		close(fd);
 		return;

@@ -5,7 +5,8 @@
  * Hands rings to consumers over consumer.sock (verdict/attach.h): a group's delivery rings to its
  * reader and to nobody else, the refusal rings to observers and admins; always as read-only memfds.
  * A connection is a consumer's claim and stays open; when credgated stops it is closed, which tells
- * the consumer to attach again.
+ * the consumer to attach again. Whoever could be given nothing is hung up on at once, so that
+ * strangers, however many uids they have, leave the places to those who may.
  */
 
 #include <event2/event.h>
