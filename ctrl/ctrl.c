@@ -100,10 +100,13 @@ secrets_begin(struct ctrl *ctrl, struct reason *reason)
 static void
 floors_set(struct ctrl *ctrl, uint64_t now_us)
 {
+	/* A stamp alone is enough: it was written by a gateway that may have accepted something. */
+	bool is_stamped = floor_us(ctrl->floor, 0, 0) != 0;
+
 	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
 		const struct config_realm *realm = &ctrl->config->realms[i];
 
-		if (!ctrl->was_used[i])
+		if (!is_stamped && !ctrl->was_used[i])
 			continue;
 		if (realm->freshness == TABLE_FRESHNESS_CLOCK)
 			ctrl->floors_us[i] =
