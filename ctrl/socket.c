@@ -12,16 +12,41 @@
 
 #include "ctrl/log.h"
 
-#define BACKLOG 64
+#define BACKLOG  64
+#define PAUSE_MS 100
 
 struct socket_listener {
 	int fd;
 	struct event *event;
+	struct event *pause;
 	struct sockaddr_un address;
 	struct log_limit limit;
 	void (*accepted)(int fd, void *context);
 	void *context;
 };
+
+/*
+ * No descriptor or memory is left: the connection stays where it is, and the listener would be due
+ * again at once, for ever. It looks away for a moment.
+ */
+static void
+listener_pause(struct socket_listener *listener)
+{
+	const struct timeval wait = {0, PAUSE_MS * 1000};
+
+	event_del(listener->event);
+	event_add(listener->pause, &wait);
+}
+
+static void
+pause_over(evutil_socket_t fd, short what, void *context)
+{
+	struct socket_listener *listener = context;
+
+	(void)fd;
+	(void)what;
+	event_add(listener->event, NULL);
+}
 
 static void
 connection_due(evutil_socket_t fd, short what, void *context)
@@ -30,11 +55,13 @@ connection_due(evutil_socket_t fd, short what, void *context)
 	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)what;
-	if (connection >= 0)
+	if (connection >= 0) {
 		listener->accepted(connection, listener->context);
-	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
 		log_limited(&listener->limit, "socket", "%s: a connection cannot be taken: %s",
 			listener->address.sun_path, strerror(errno));
+		listener_pause(listener);
+	}
 }
 
 /* The mode holds from the first moment on: the mask is narrower than any mode asked for. */
@@ -80,7 +107,8 @@ socket_listen(struct event_base *base, const char *dir, const char *name, int ty
 		goto err;
 	listener->event =
 		event_new(base, listener->fd, EV_READ | EV_PERSIST, connection_due, listener);
-	if (listener->event != NULL) {
+	listener->pause = evtimer_new(base, pause_over, listener);
+	if (listener->event != NULL && listener->pause != NULL) {
 		event_add(listener->event, NULL);
 		return listener;
 	}
@@ -97,6 +125,8 @@ socket_listener_destroy(struct socket_listener *listener)
 {
 	if (listener == NULL)
 		return;
+	if (listener->pause != NULL)
+		event_free(listener->pause);
 	if (listener->event != NULL) {
 		event_free(listener->event);
 		unlink(listener->address.sun_path);
