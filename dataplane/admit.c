@@ -26,7 +26,7 @@ address_is_stated(const uint8_t address[16])
 static bool
 origin_is_right_unbound(const struct view *view, const struct burst_item *item)
 {
-	const uint8_t *origin = item->cred.msg + CRED_AT_ORIGIN;
+	const uint8_t *origin = item->msg + CRED_AT_ORIGIN;
 
 	return item->key.realm->origin_mode == TABLE_ORIGIN_OFF ||
 	       (address_is_stated(origin) && view_prefixes_have(view, item->key.slot, origin));
@@ -36,12 +36,12 @@ origin_is_right_unbound(const struct view *view, const struct burst_item *item)
 static bool
 origin_is_right(const struct view *view, const struct burst_item *item)
 {
-	const uint8_t *origin = item->cred.msg + CRED_AT_ORIGIN;
+	const uint8_t *origin = item->msg + CRED_AT_ORIGIN;
 	const struct key_slot *slot = item->key.slot;
 
 	if (item->key.realm->origin_mode - 1u < 2u)
 		return origin_is_right_unbound(view, item);
-	return memcmp(origin, &item->source, 16) == 0 &&
+	return memcmp(origin, item->record.source, 16) == 0 &&
 	       (!view_has_prefixes(slot) || view_prefixes_have(view, slot, origin));
 }
 
@@ -60,17 +60,16 @@ static enum verdict
 admit_clock(const struct burst *burst, const struct burst_item *item)
 {
 	const struct table_realm *realm = item->key.realm;
-	const struct wire_cred *cred = &item->cred;
-	const uint64_t wanted_s = cred->ttl_s != 0 ? cred->ttl_s : realm->ttl_default_s;
+	const uint64_t wanted_s = item->ttl_s != 0 ? item->ttl_s : realm->ttl_default_s;
 	const uint64_t ttl_s = wanted_s < realm->ttl_max_s ? wanted_s : realm->ttl_max_s;
-	const uint64_t end_us = cred->issued_us + ttl_s * US_A_SECOND;
+	const uint64_t end_us = item->issued_us + ttl_s * US_A_SECOND;
 
-	if (is_later(cred->issued_us, burst->now_us, realm->skew_us) ||
-		cred->serial >> 32 > burst->incarnation_max)
+	if (is_later(item->issued_us, burst->now_us, realm->skew_us) ||
+		item->record.serial >> 32 > burst->incarnation_max)
 		return VERDICT_NOT_YET_VALID;
 	if (is_later(burst->now_us, end_us, realm->skew_us))
 		return VERDICT_EXPIRED;
-	return cred->issued_us < realm->floor_us ? VERDICT_FLOOR : VERDICT_NONE;
+	return item->issued_us < realm->floor_us ? VERDICT_FLOOR : VERDICT_NONE;
 }
 
 /* The claims of a credential whose key was found. */
@@ -79,7 +78,7 @@ admit_claims(const struct burst *burst, struct burst_item *item)
 {
 	if (!origin_is_right(&burst->view, item))
 		return VERDICT_WRONG_ORIGIN;
-	if (!view_audience_find(item->key.realm, item->cred.audience, &item->key.groups))
+	if (!view_audience_find(item->key.realm, item->record.audience, &item->key.groups))
 		return VERDICT_WRONG_AUDIENCE;
 	if (item->key.realm->freshness == TABLE_FRESHNESS_SERIAL)
 		return VERDICT_NONE;
@@ -90,13 +89,13 @@ admit_claims(const struct burst *burst, struct burst_item *item)
 static __attribute__((noinline)) enum verdict
 admit_key_rare(const struct view *view, struct burst_item *item)
 {
-	const struct wire_cred *cred = &item->cred;
+	const struct verdict_record *record = &item->record;
 	const enum verdict verdict =
-		view_key_find(view, cred->realm, cred->node, cred->epoch, &item->key);
+		view_key_find(view, record->realm, record->node, record->epoch, &item->key);
 
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	if (item->key.slot->suite != cred->suite)
+	if (item->key.slot->suite != item->suite)
 		return VERDICT_UNSUPPORTED;
 	return view_is_valid_now(view, item->key.slot) ? VERDICT_NONE : VERDICT_UNKNOWN_EPOCH;
 }
@@ -106,13 +105,13 @@ static enum verdict
 admit_key(const struct view *view, struct burst_item *item)
 {
 	const struct key_slot *slot = &view->slots[item->key.window];
-	const struct wire_cred *cred = &item->cred;
-	const uint32_t wanted = cred->epoch | KEY_SLOT_LIVE << 16 | (uint32_t)cred->suite << 24;
+	const uint32_t wanted =
+		item->record.epoch | KEY_SLOT_LIVE << 16 | (uint32_t)item->suite << 24;
 	uint32_t found;
 
 	memcpy(&found, (const uint8_t *)slot + offsetof(struct key_slot, epoch), sizeof(found));
 	item->key.slot = slot;
-	if (memcmp(&slot->realm, &cred->realm, 8) == 0 && found == wanted &&
+	if (memcmp(&slot->realm, &item->record.realm, 8) == 0 && found == wanted &&
 		view_is_valid_now(view, slot))
 		return VERDICT_NONE;
 	return admit_key_rare(view, item);
@@ -136,12 +135,13 @@ admit_items(struct worker *worker, unsigned count)
 			if (item->owner == worker->index)
 				replay_window_prefetch(worker->replay, item->key.window);
 			verdict = admit_claims(burst, item);
-			item->verdict = (uint8_t)verdict;
-			if (item_wants_reply(item))
+			if (verdict != VERDICT_NONE && item_wants_reply(item)) {
+				item->record.verdict = (uint8_t)verdict;
 				verdict = VERDICT_NONE;
+			}
 		}
 		if (verdict != VERDICT_NONE)
-			deliver_refused_item(worker, item, verdict);
+			deliver_refused(worker, &item->record, verdict, false);
 		else
 			burst->live[live++] = burst->live[n];
 	}
@@ -159,7 +159,7 @@ admit_window(const struct worker *worker, const struct burst_item *item)
 
 	if (item->owner != worker->index || item_wants_reply(item))
 		return VERDICT_NONE;
-	seen = replay_window_peek_line(worker->replay, item->key.window, item->cred.serial);
+	seen = replay_window_peek_line(worker->replay, item->key.window, item->record.serial);
 	if (seen == REPLAY_NEW)
 		return VERDICT_NONE;
 	return seen == REPLAY_STALE ? VERDICT_STALE : VERDICT_REPLAYED;
@@ -178,12 +178,12 @@ admit_windows(struct worker *worker, unsigned count)
 		const enum verdict verdict = admit_window(worker, item);
 
 		if (verdict != VERDICT_NONE) {
-			deliver_refused_item(worker, item, verdict);
+			deliver_refused(worker, &item->record, verdict, false);
 			continue;
 		}
 		burst->slots[live] = item->key.slot;
-		burst->msgs[live] = item->cred.msg;
-		burst->sizes[live] = item->cred.span_size;
+		burst->msgs[live] = item->msg;
+		burst->sizes[live] = item->span_size;
 		burst->live[live++] = burst->live[n];
 	}
 	return live;

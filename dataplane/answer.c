@@ -37,17 +37,17 @@ answer_context_fill(
 	const uint8_t *ip = frame->data + item->l3;
 
 	*context = (struct answer_context){
-		.size = item->cred.size,
+		.size = item->span_size + CRED_TAG_SIZE,
 		.port = frame->port,
 	};
-	memcpy(context->tag, item->cred.msg + item->cred.span_size, sizeof(context->tag));
-	memcpy(context->origin, item->cred.msg + CRED_AT_ORIGIN, sizeof(context->origin));
+	memcpy(context->tag, item->msg + item->span_size, sizeof(context->tag));
+	memcpy(context->origin, item->msg + CRED_AT_ORIGIN, sizeof(context->origin));
 	memcpy(context->mac, frame->data + 6, sizeof(context->mac));
 	if (item->l3 != ETHER_SIZE) {
 		context->vlan = load_be16(frame->data + ETHER_SIZE);
 		context->flags = ANSWER_HAS_VLAN;
 	}
-	if (address_is_ipv4((const uint8_t *)&item->source))
+	if (address_is_ipv4(item->record.source))
 		memcpy(context->local + 12, ip + 16, 4);
 	else
 		memcpy(context->local, ip + 24, 16);
@@ -73,8 +73,8 @@ source_may_hear(const struct view *view, const struct own_cred *cred)
 {
 	if (cred->key->realm->origin_mode == TABLE_ORIGIN_CLAIMED ||
 		cred->key->realm->origin_mode == TABLE_ORIGIN_OFF)
-		return view_prefixes_have(view, cred->key->slot, cred->record.source);
-	return memcmp(cred->record.source, cred->answer->origin, 16) == 0;
+		return view_prefixes_have(view, cred->key->slot, cred->record->source);
+	return memcmp(cred->record->source, cred->answer->origin, 16) == 0;
 }
 
 static bool
@@ -93,13 +93,13 @@ request_header(uint8_t header[CRED_HEADER_SIZE], const struct own_cred *cred)
 	memset(header, 0, CRED_HEADER_SIZE);
 	store_be32(header + CRED_AT_MAGIC, CRED_MAGIC_BE32);
 	header[CRED_AT_SUITE] = cred->key->slot->suite;
-	header[CRED_AT_KIND] = cred->record.kind;
+	header[CRED_AT_KIND] = cred->record->kind & (uint8_t)~HANDOFF_KIND_ANSWER;
 	store_be16(header + CRED_AT_LENGTH, cred->answer->size);
-	store_be32(header + CRED_AT_REALM, cred->record.realm);
-	store_be32(header + CRED_AT_NODE, cred->record.node);
-	store_be16(header + CRED_AT_EPOCH, cred->record.epoch);
-	store_be64(header + CRED_AT_SERIAL, cred->record.serial);
-	store_be32(header + CRED_AT_AUDIENCE, cred->record.audience);
+	store_be32(header + CRED_AT_REALM, cred->record->realm);
+	store_be32(header + CRED_AT_NODE, cred->record->node);
+	store_be16(header + CRED_AT_EPOCH, cred->record->epoch);
+	store_be64(header + CRED_AT_SERIAL, cred->record->serial);
+	store_be32(header + CRED_AT_AUDIENCE, cred->record->audience);
 }
 
 /* The least serial that is not stale. */
@@ -217,15 +217,15 @@ build_headers(struct worker *worker, uint8_t *frame, const struct own_cred *cred
 {
 	const struct answer_context *answer = cred->answer;
 	const struct worker_port *port = &worker->ports[answer->port];
-	const bool is_ipv4 = address_is_ipv4(cred->record.source);
+	const bool is_ipv4 = address_is_ipv4(cred->record->source);
 	const uint16_t udp_size = UDP_SIZE + ANSWER_CRED_SIZE;
 	uint8_t *at = build_ethernet(frame, port, answer, is_ipv4);
 
 	if (is_ipv4)
-		at = build_ipv4(at, answer->local, cred->record.source, udp_size);
+		at = build_ipv4(at, answer->local, cred->record->source, udp_size);
 	else
-		at = build_ipv6(at, answer->local, cred->record.source, udp_size);
-	return build_udp(at, port->udp_port, cred->record.port, udp_size, is_ipv4);
+		at = build_ipv6(at, answer->local, cred->record->source, udp_size);
+	return build_udp(at, port->udp_port, cred->record->port, udp_size, is_ipv4);
 }
 
 /* Port 0 is nobody's; without reply keys there is nothing to prove a reply with. */
@@ -233,7 +233,7 @@ static bool
 answer_is_possible(
 	const struct answers *answers, const struct own_cred *cred, const struct key_slot *reply)
 {
-	return answers->count < ANSWERS_MAX && cred->record.port != 0 &&
+	return answers->count < ANSWERS_MAX && cred->record->port != 0 &&
 	       reply->suite == cred->key->slot->suite;
 }
 

@@ -21,15 +21,21 @@
 /* A serial whose incarnation is further ahead than this comes from a clock gone wrong. */
 #define BURST_INCARNATION_AHEAD_S 86400u
 
-/* Item i is what frame i carries, or claims to carry: two lines. */
+/*
+ * Item i is what frame i carries, or claims to carry: two lines. The record is what consumers are
+ * going to get, in its form for the way (dataplane/handoff.h); uid, gid and time_us are there once
+ * the tag is proved.
+ */
 struct burst_item {
-	_Alignas(64) struct wire_cred cred;
-	struct frame_address source; /* the packet's */
+	_Alignas(64) struct verdict_record record;
+	const uint8_t *msg; /* the credential */
+	uint64_t issued_us;
 	struct view_key key;
-	uint16_t source_port;
-	uint8_t l3;      /* offset of the IP header in the frame */
-	uint8_t verdict; /* a refusal that waits for its proof, or VERDICT_NONE */
-	uint8_t owner;   /* worker */
+	uint32_t ttl_s;
+	uint16_t span_size; /* bytes under the tag */
+	uint8_t suite;
+	uint8_t l3;    /* offset of the IP header in the frame */
+	uint8_t owner; /* worker */
 };
 static_assert(sizeof(struct burst_item) == 128, "two lines per credential");
 
@@ -72,12 +78,10 @@ struct deliver {
 
 /* A proved credential at its owner, here or handed over: what stage own decides about. */
 struct own_cred {
-	struct verdict_record record; /* verdict: a refusal from the way here, or VERDICT_NONE */
+	struct verdict_record *record; /* in its form for the way, its owner's to change */
 	const struct view_key *key;
 	const uint8_t *payload;              /* as it came: in clear only if the suite is */
 	const struct answer_context *answer; /* NULL: no reply is wanted */
-	uint32_t salt;                       /* as on the wire */
-	uint64_t auth;                       /* auth_gid in the upper, auth_uid in the lower half */
 };
 
 /* How many accepted credentials wait for their payloads at most; and the filter of their nodes. */
@@ -143,9 +147,6 @@ unsigned burst_own(struct worker *worker, unsigned count);
 void own_cred_from_item(
 	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer);
 
-/* A proved refusal: counted, shown to observers. */
-void own_refuse(struct worker *worker, const struct own_cred *cred, enum verdict verdict);
-
 /* ---- deliver.c ---- */
 
 void deliver_init(struct worker *worker);
@@ -163,13 +164,12 @@ void deliver_touch(struct deliver *deliver, unsigned ring, uint32_t slots);
 /* Payloads of a run, from as they came to clear text, in every ring they go to. */
 void deliver_payloads(struct worker *worker, const struct own_accepted *creds, unsigned count);
 
-/* Counts a refusal and shows it to observers; `record` without verdict and time. */
-void deliver_refused(
-	struct worker *worker, struct verdict_record *record, enum verdict verdict, bool is_proved);
-
-/* The same for an item that is not proved. */
-void deliver_refused_item(
-	struct worker *worker, const struct burst_item *item, enum verdict verdict);
+/*
+ * Counts a refusal and shows it to observers: of a record in its form for the way, without what is
+ * not proved.
+ */
+void deliver_refused(struct worker *worker, const struct verdict_record *record,
+	enum verdict verdict, bool is_proved);
 
 /* Makes everything written in this burst visible. */
 void deliver_publish(struct worker *worker);
@@ -185,5 +185,5 @@ stat_add(_Atomic uint64_t *counter, uint64_t count)
 static inline bool
 item_wants_reply(const struct burst_item *item)
 {
-	return item->cred.flags & CRED_FLAG_REPLY;
+	return item->record.kind & HANDOFF_KIND_ANSWER;
 }

@@ -60,14 +60,14 @@ payloads_unseal(struct worker *worker, const struct own_accepted *creds, unsigne
 	unsigned i;
 
 	for (i = 0; i < count; i++) {
-		if (creds[i].cred.record.payload_size == 0 || creds[i].payload_count == 0)
+		if (creds[i].cred.record->payload_size == 0 || creds[i].payload_count == 0)
 			continue;
 		slots[n] = creds[i].cred.key->slot;
-		serials[n] = creds[i].cred.record.serial;
-		salts[n] = creds[i].cred.salt;
+		serials[n] = creds[i].cred.record->serial;
+		salts[n] = creds[i].cred.record->stamp;
 		sealed[n] = creds[i].cred.payload;
 		clear[n] = creds[i].payloads[0];
-		sizes[n++] = creds[i].cred.record.payload_size;
+		sizes[n++] = creds[i].cred.record->payload_size;
 	}
 	if (n != 0)
 		tag_batch_unseal(worker->engine, slots, serials, salts, sealed, clear, sizes, n);
@@ -82,60 +82,52 @@ deliver_payloads(struct worker *worker, const struct own_accepted *creds, unsign
 	for (i = 0; i < count; i++)
 		for (ring = 1; ring < creds[i].payload_count; ring++)
 			memcpy(creds[i].payloads[ring], creds[i].payloads[0],
-				creds[i].cred.record.payload_size);
+				creds[i].cred.record->payload_size);
 }
 
-/* To observers, who may lose: a forger must not be able to keep the worker busy writing. */
-static void
-refusal_show(struct worker *worker, const struct verdict_record *record)
+/* Observers may lose: a forger must not be able to keep the worker busy writing. */
+static bool
+refusal_is_due(struct worker *worker)
 {
 	struct deliver *deliver = &worker->deliver;
-	struct deliver_ring *ring = &deliver->rings[DELIVER_REFUSAL];
+	const struct deliver_ring *ring = &deliver->rings[DELIVER_REFUSAL];
 
 	if (!(deliver->present & 1u << DELIVER_REFUSAL))
-		return;
+		return false;
 	if (!(deliver->touched & 1u << DELIVER_REFUSAL))
 		deliver_touch(deliver, DELIVER_REFUSAL, DELIVER_REFUSAL_SLOTS);
 	if (ring->writer.position != ring->limit &&
 		bucket_take(&deliver->refusal_bucket, worker->burst.mono_ms,
 			worker->config.refusals_per_s))
-		verdict_writer_append(&ring->writer, record);
-	else
-		stat_add(&worker->config.refusal->dropped, 1);
+		return true;
+	stat_add(&worker->config.refusal->dropped, 1);
+	return false;
+}
+
+/* Whom it speaks for is left out unless it was proved. */
+static void
+refusal_show(struct worker *worker, const struct verdict_record *record, enum verdict verdict,
+	bool is_proved)
+{
+	struct verdict_record shown = *record;
+
+	shown.kind &= (uint8_t)~HANDOFF_KIND_ANSWER;
+	shown.verdict = (uint8_t)verdict | (is_proved ? 0 : VERDICT_RECORD_UNPROVED);
+	shown.uid = is_proved ? record->uid : 0;
+	shown.gid = is_proved ? record->gid : 0;
+	shown.time_us = worker->burst.now_us;
+	shown.payload_size = 0;
+	verdict_writer_append(&worker->deliver.rings[DELIVER_REFUSAL].writer, &shown);
 }
 
 void
-deliver_refused(
-	struct worker *worker, struct verdict_record *record, enum verdict verdict, bool is_proved)
+deliver_refused(struct worker *worker, const struct verdict_record *record, enum verdict verdict,
+	bool is_proved)
 {
-	if (is_proved) {
-		stat_add(&worker->stats->proved[verdict], 1);
-		record->verdict = (uint8_t)verdict;
-	} else {
-		stat_add(&worker->stats->unproved[verdict], 1);
-		record->verdict = (uint8_t)verdict | VERDICT_RECORD_UNPROVED;
-	}
-	record->time_us = worker->burst.now_us;
-	record->payload_size = 0;
-	refusal_show(worker, record);
-}
-
-/* What it claims to be; who it speaks for is left out, since that was never proved. */
-void
-deliver_refused_item(struct worker *worker, const struct burst_item *item, enum verdict verdict)
-{
-	struct verdict_record record = {
-		.audience = item->cred.audience,
-		.serial = item->cred.serial,
-		.realm = item->cred.realm,
-		.node = item->cred.node,
-		.port = item->source_port,
-		.epoch = item->cred.epoch,
-		.kind = item->cred.kind,
-	};
-
-	memcpy(record.source, &item->source, sizeof(record.source));
-	deliver_refused(worker, &record, verdict, false);
+	stat_add(
+		is_proved ? &worker->stats->proved[verdict] : &worker->stats->unproved[verdict], 1);
+	if (refusal_is_due(worker))
+		refusal_show(worker, record, verdict, is_proved);
 }
 
 void

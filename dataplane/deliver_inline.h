@@ -42,7 +42,7 @@ deliver_ring_prefetch(const struct verdict_writer *writer, uint32_t slots)
 static inline void
 deliver_records(struct worker *worker, struct own_accepted *accepted, uint32_t groups)
 {
-	const uint32_t slots = deliver_slots(accepted->cred.record.payload_size);
+	const uint32_t slots = deliver_slots(accepted->cred.record->payload_size);
 	unsigned count = 0;
 
 	for (; groups != 0; groups &= groups - 1) {
@@ -50,7 +50,7 @@ deliver_records(struct worker *worker, struct own_accepted *accepted, uint32_t g
 
 		deliver_ring_prefetch(&ring->writer, slots);
 		accepted->payloads[count++] =
-			verdict_writer_append(&ring->writer, &accepted->cred.record);
+			verdict_writer_append(&ring->writer, accepted->cred.record);
 	}
 	accepted->payload_count = count;
 	worker->deliver.written += count;

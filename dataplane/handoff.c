@@ -102,18 +102,18 @@ ring_has_next(struct handoff_ring *ring)
 bool
 handoff_ring_take(struct handoff_ring *ring, struct handoff_message *message)
 {
-	const struct verdict_record *record;
+	struct verdict_record *record;
 	const struct handoff_slot *slot;
 	uint64_t slots;
 
 	if (!ring_has_next(ring))
 		return false;
-	record = (const void *)ring_slot(ring, ring->reader_position);
+	record = (void *)ring_slot(ring, ring->reader_position);
 	if (record->realm == 0) {
 		ring->reader_position += ring_run(ring, ring->reader_position);
 		if (!ring_has_next(ring))
 			return false;
-		record = (const void *)ring_slot(ring, ring->reader_position);
+		record = (void *)ring_slot(ring, ring->reader_position);
 	}
 	__builtin_prefetch(ring_slot(ring, ring->reader_position + HANDOFF_PREFETCH_SLOTS));
 	message->answer = NULL;
@@ -137,27 +137,14 @@ handoff_ring_release(struct handoff_ring *ring)
 	atomic_store_explicit(&ring->tail, ring->reader_position, memory_order_release);
 }
 
-/* The record in its form for the way. */
-static bool
-handoff_put(struct handoff_ring *ring, const struct own_cred *cred)
-{
-	struct verdict_record record = cred->record;
-
-	record.stamp = cred->salt;
-	record.time_us = cred->auth;
-	if (cred->answer != NULL)
-		record.kind |= HANDOFF_KIND_ANSWER;
-	return handoff_ring_put(ring, &record, cred->answer, cred->payload);
-}
-
 /* No room: refused here and now. A refusal that stands already keeps its own name. */
 static void
 handoff_refuse(struct worker *worker, const struct own_cred *cred)
 {
 	const enum verdict verdict =
-		cred->record.verdict != VERDICT_NONE ? cred->record.verdict : VERDICT_BUSY;
+		cred->record->verdict != VERDICT_NONE ? cred->record->verdict : VERDICT_BUSY;
 
-	own_refuse(worker, cred, verdict);
+	deliver_refused(worker, cred->record, verdict, true);
 	answer_refused_here(worker, cred, verdict);
 }
 
@@ -169,7 +156,8 @@ handoff_item(struct worker *worker, unsigned n, uint8_t owner)
 	struct own_cred cred;
 
 	own_cred_from_item(worker, n, &cred, &answer);
-	if (handoff_put(worker->config.handoff_out[owner], &cred))
+	if (handoff_ring_put(
+		    worker->config.handoff_out[owner], cred.record, cred.answer, cred.payload))
 		stat_add(&worker->stats->handed_off, 1);
 	else
 		handoff_refuse(worker, &cred);

@@ -7,10 +7,10 @@
  * Bytes and ids only: the owner looks keys up in the table it uses itself, so that a revoked node's
  * queued credentials are refused.
  *
- * The record is the verdict record, not yet decided, with four fields used for the way:
+ * The record is the verdict record, not yet decided, in its form for the way:
  *	stamp    the credential's salt, as on the wire
  *	time_us  auth_gid in the upper, auth_uid in the lower half
- *	kind     bit 7 set if an answer context follows
+ *	kind     bit 7 set if a reply is wanted: an answer context follows
  *	verdict  a refusal found on the way, or VERDICT_NONE
  *
  * The writer publishes head once a burst, the reader tail once a burst; each keeps a copy of the
@@ -49,7 +49,7 @@ struct handoff_ring {
 
 /* A message in the ring, as the reader sees it; its bytes stay until handoff_ring_release. */
 struct handoff_message {
-	const struct verdict_record *record;
+	struct verdict_record *record;       /* the reader may change it */
 	const struct answer_context *answer; /* NULL: no reply is wanted */
 	const uint8_t *payload;
 };

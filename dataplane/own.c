@@ -25,12 +25,7 @@
 
 #include "dataplane/burst.h"
 #include "dataplane/deliver_inline.h"
-
-/* The words of a record that hold several fields. */
-#define RECORD_AT_NAMES offsetof(struct verdict_record, realm)
-#define RECORD_AT_IDS   offsetof(struct verdict_record, uid)
-#define RECORD_AT_TAIL  offsetof(struct verdict_record, port)
-static_assert(RECORD_AT_TAIL + 7 == offsetof(struct verdict_record, verdict), "one word");
+#include "dataplane/record.h"
 
 /*
  * 0 if a reader may read what is restricted to (or open to anyone), for uid and gid, which lie in
@@ -59,7 +54,8 @@ own_readers(const struct worker *worker, const struct own_cred *cred, uint32_t g
 		const uint64_t reader =
 			(uint64_t)all[group].reader_gid << 32 | all[group].reader_uid;
 
-		readers |= (uint32_t)(ct_hide(is_hidden(cred->auth, reader)) == 0) << group;
+		readers |= (uint32_t)(ct_hide(is_hidden(cred->record->time_us, reader)) == 0)
+			   << group;
 	}
 	return readers;
 }
@@ -68,15 +64,15 @@ static void
 cache_entry_fill(struct replay_cache_entry *entry, const struct own_cred *cred)
 {
 	*entry = (struct replay_cache_entry){
-		.serial = cred->record.serial,
-		.realm = cred->record.realm,
-		.node = cred->record.node,
-		.port = cred->record.port,
-		.epoch = cred->record.epoch,
+		.serial = cred->record->serial,
+		.realm = cred->record->realm,
+		.node = cred->record->node,
+		.port = cred->record->port,
+		.epoch = cred->record->epoch,
 		.verdict = VERDICT_ACCEPTED,
 	};
 	memcpy(entry->tag, cred->answer->tag, sizeof(entry->tag));
-	memcpy(entry->source, cred->record.source, sizeof(entry->source));
+	memcpy(entry->source, cred->record->source, sizeof(entry->source));
 }
 
 /* The serial is marked: an honest retransmission, a replay, or two issuers with one key. */
@@ -97,17 +93,16 @@ own_seen(struct worker *worker, const struct own_cred *cred, uint8_t *first)
 }
 
 /*
- * The window's answer. A serial that touches the ring behind the node's line needs that window to
- * be the node's own and intact; until control has seen to it nothing can be recorded.
+ * A serial that touches the ring behind the node's line needs that window to be the node's own and
+ * intact; until control has seen to it nothing can be recorded.
  */
-static inline enum verdict
-own_window(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+static __attribute__((noinline)) enum verdict
+own_window_ring(struct worker *worker, const struct own_cred *cred, uint8_t *first)
 {
-	const struct replay_store *replay = worker->replay;
+	const struct verdict_record *record = cred->record;
 	const uint32_t window = cred->key->window;
-	const uint64_t serial = cred->record.serial;
 
-	switch (replay_window_peek(replay, window, serial)) {
+	switch (replay_window_peek(worker->replay, window, record->serial)) {
 	case REPLAY_NEW:
 		break;
 	case REPLAY_STALE:
@@ -115,17 +110,36 @@ own_window(struct worker *worker, const struct own_cred *cred, uint8_t *first)
 	default:
 		return own_seen(worker, cred, first);
 	}
-	if (!replay_line_has(replay->nodes[window].top, serial) &&
-		!replay_window_is_clean(replay, window, cred->record.realm, cred->record.node))
-		return VERDICT_BUSY;
-	return VERDICT_NONE;
+	return replay_window_is_clean(worker->replay, window, record->realm, record->node)
+		       ? VERDICT_NONE
+		       : VERDICT_BUSY;
+}
+
+/* The window's answer; nearly always the node's line has it. */
+static inline enum verdict
+own_window(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+{
+	const struct replay_node *node = &worker->replay->nodes[cred->key->window];
+	const uint64_t top = replay_word_load(&node->top);
+	const uint64_t serial = cred->record->serial;
+
+	if (!replay_line_has(top, serial))
+		return own_window_ring(worker, cred, first);
+	switch (replay_line_peek(node, top, serial)) {
+	case REPLAY_NEW:
+		return VERDICT_NONE;
+	case REPLAY_STALE:
+		return VERDICT_STALE;
+	default:
+		return own_seen(worker, cred, first);
+	}
 }
 
 /* Who is to get it; UNAUTHORIZED if it must reach somebody and may reach nobody. */
 static inline enum verdict
 own_groups(const struct worker *worker, const struct own_cred *cred, uint32_t *readers)
 {
-	if (cred->record.kind == CRED_KIND_BEACON) {
+	if ((cred->record->kind & ~HANDOFF_KIND_ANSWER) == CRED_KIND_BEACON) {
 		*readers = own_readers(worker, cred, cred->key->realm->beacon_groups);
 		return VERDICT_NONE;
 	}
@@ -137,7 +151,7 @@ own_groups(const struct worker *worker, const struct own_cred *cred, uint32_t *r
 static inline enum verdict
 own_judge(struct worker *worker, const struct own_cred *cred, uint32_t *readers, uint8_t *first)
 {
-	enum verdict verdict = cred->record.verdict;
+	enum verdict verdict = cred->record->verdict;
 	enum verdict window;
 
 	if (verdict != VERDICT_NONE)
@@ -149,21 +163,20 @@ own_judge(struct worker *worker, const struct own_cred *cred, uint32_t *readers,
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (window == VERDICT_BUSY || !deliver_has_room(&worker->deliver, *readers,
-					      deliver_slots(cred->record.payload_size)))
+					      deliver_slots(cred->record->payload_size)))
 		return VERDICT_BUSY;
 	return VERDICT_NONE;
 }
 
-/* The verdict's byte in one word with its neighbours, as record_fill has left it. */
+/* From its form for the way to what consumers get; the salt stays until the stamp takes its place. */
 static inline void
 record_accept(struct verdict_record *record, uint64_t now_us)
 {
-	uint64_t tail;
+	const uint64_t tail = record_load(record, RECORD_AT_TAIL);
 
-	memcpy(&tail, (uint8_t *)record + RECORD_AT_TAIL, sizeof(tail));
-	tail |= (uint64_t)VERDICT_ACCEPTED << 56;
-	memcpy((uint8_t *)record + RECORD_AT_TAIL, &tail, sizeof(tail));
-	record->time_us = now_us;
+	record_store(record, RECORD_AT_TAIL,
+		(tail & ~((uint64_t)HANDOFF_KIND_ANSWER << 48)) | (uint64_t)VERDICT_ACCEPTED << 56);
+	record_store(record, RECORD_AT_TIME, now_us);
 }
 
 /* What wants a reply may come again; and gets one. */
@@ -186,8 +199,8 @@ own_mark(struct worker *worker, const struct own_cred *cred)
 
 	/* A kill leaves the stores before it in program order: the compiler must leave it so. */
 	atomic_signal_fence(memory_order_seq_cst);
-	marked = replay_window_commit(worker->replay, cred->key->window, cred->record.serial,
-		cred->record.epoch, worker->burst.now_us);
+	marked = replay_window_commit(worker->replay, cred->key->window, cred->record->serial,
+		cred->record->epoch, worker->burst.now_us);
 	/* It was new a moment ago, and nobody else writes here: else recovery must void it. */
 	assert(marked == REPLAY_NEW);
 	(void)marked;
@@ -238,28 +251,20 @@ run_add(struct worker *worker)
 static inline void
 own_accept(struct worker *worker, struct own_accepted *accepted, uint32_t readers)
 {
-	record_accept(&accepted->cred.record, worker->burst.now_us);
+	record_accept(accepted->cred.record, worker->burst.now_us);
 	deliver_records(worker, accepted, readers);
 	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], 1);
-	if (accepted->cred.record.payload_size == 0 && worker->run.count == 0)
+	if (accepted->cred.record->payload_size == 0 && worker->run.count == 0)
 		own_mark(worker, &accepted->cred);
 	else
 		run_add(worker);
-}
-
-void
-own_refuse(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
-{
-	struct verdict_record record = cred->record;
-
-	deliver_refused(worker, &record, verdict, true);
 }
 
 static __attribute__((noinline)) void
 own_refuse_and_answer(
 	struct worker *worker, const struct own_cred *cred, enum verdict verdict, uint8_t first)
 {
-	own_refuse(worker, cred, verdict);
+	deliver_refused(worker, cred->record, verdict, true);
 	if (verdict == VERDICT_DUPLICATE)
 		answer_accepted(worker, cred, VERDICT_DUPLICATE, first);
 	else
@@ -291,41 +296,27 @@ own_next(struct worker *worker, uint32_t window)
 	return &run->creds[run->count];
 }
 
-/*
- * Fields that share a word of the record are stored as one: the ring is written by words, and a
- * word that is loaded while its parts are still on their way to the cache stalls the CPU (this was
- * a third of the stage's time).
- */
+/* What the tag has proved joins the record: two pairs of ids, big-endian, as they were sealed. */
 static inline void
-record_fill(struct verdict_record *record, const struct burst_item *item, const uint8_t id[16])
+record_prove(struct verdict_record *record, const struct tag_identity *id)
 {
-	const struct wire_cred *cred = &item->cred;
-	const uint64_t names = (uint64_t)cred->node << 32 | cred->realm;
-	const uint64_t ids = (uint64_t)load_be32(id + 4) << 32 | load_be32(id);
-	const uint64_t tail = (uint64_t)item->verdict << 56 | (uint64_t)cred->kind << 48 |
-			      (uint64_t)cred->epoch << 32 |
-			      (uint64_t)(cred->size - CRED_SIZE_MIN) << 16 | item->source_port;
+	const uint64_t ids = load_be64(id->bytes);
+	const uint64_t auth = load_be64(id->bytes + 8);
 
-	record->audience = cred->audience;
-	record->serial = cred->serial;
-	memcpy(record->source, &item->source, sizeof(record->source));
-	memcpy((uint8_t *)record + RECORD_AT_NAMES, &names, sizeof(names));
-	memcpy((uint8_t *)record + RECORD_AT_IDS, &ids, sizeof(ids));
-	memcpy((uint8_t *)record + RECORD_AT_TAIL, &tail, sizeof(tail));
+	record_store(record, RECORD_AT_IDS, ids << 32 | ids >> 32);
+	record_store(record, RECORD_AT_TIME, auth << 32 | auth >> 32);
 }
 
 static inline void
 cred_from_item(
 	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer)
 {
-	const struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
-	const uint8_t *id = worker->burst.ids[n].bytes;
+	struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
 
-	record_fill(&cred->record, item, id);
+	record_prove(&item->record, &worker->burst.ids[n]);
+	cred->record = &item->record;
 	cred->key = &item->key;
-	cred->payload = item->cred.msg + CRED_AT_PAYLOAD;
-	memcpy(&cred->salt, item->cred.msg + CRED_AT_SALT, sizeof(cred->salt));
-	cred->auth = (uint64_t)load_be32(id + 12) << 32 | load_be32(id + 8);
+	cred->payload = item->msg + CRED_AT_PAYLOAD;
 	cred->answer = NULL;
 	if (item_wants_reply(item)) {
 		answer_context_fill(worker, item, answer);
@@ -345,20 +336,19 @@ static enum verdict
 own_cred_from_message(const struct worker *worker, const struct handoff_message *message,
 	struct own_cred *cred, struct view_key *key)
 {
-	const struct view *view = &worker->burst.view;
-	struct verdict_record *record = &cred->record;
+	struct verdict_record *record = message->record;
 	enum verdict verdict;
 
-	*record = *message->record;
-	record->kind &= (uint8_t)~HANDOFF_KIND_ANSWER;
-	cred->salt = record->stamp;
-	cred->auth = record->time_us;
-	cred->payload = message->payload;
-	cred->answer = message->answer;
-	cred->key = key;
+	*cred = (struct own_cred){
+		.record = record,
+		.key = key,
+		.payload = message->payload,
+		.answer = message->answer,
+	};
 	if (key->realm == NULL)
 		return VERDICT_UNKNOWN_REALM;
-	verdict = view_key_find(view, record->realm, record->node, record->epoch, key);
+	verdict =
+		view_key_find(&worker->burst.view, record->realm, record->node, record->epoch, key);
 	if (!view_audience_find(key->realm, record->audience, &key->groups) &&
 		record->verdict == VERDICT_NONE)
 		record->verdict = VERDICT_WRONG_AUDIENCE;
@@ -384,7 +374,7 @@ own_message(struct worker *worker, const struct handoff_message *message, struct
 	if (verdict == VERDICT_NONE && !own_is_mine(worker, cred))
 		verdict = VERDICT_BUSY;
 	if (verdict != VERDICT_NONE)
-		own_refuse(worker, cred, verdict); /* no live key of ours: silent */
+		deliver_refused(worker, cred->record, verdict, true); /* no live key: silent */
 	else
 		own_decide(worker, next);
 }

@@ -7,6 +7,7 @@
  */
 
 #include "dataplane/burst.h"
+#include "dataplane/record.h"
 #include "wire/cred_parse.h"
 
 /*
@@ -14,26 +15,6 @@
  * enough that three lines a frame stay within the CPU's outstanding misses.
  */
 #define PARSE_PREFETCH_FRAMES 8u
-
-/* Not our own format's first bytes: another format's row, or none. */
-static enum wire_result
-parse_foreign(const uint8_t *msg, size_t size, struct wire_cred *cred)
-{
-	const struct wire_format *format = wire_format_find(msg, size);
-
-	if (format != NULL)
-		return format->parse(msg, size, cred);
-	*cred = (struct wire_cred){.msg = msg, .size = (uint16_t)size};
-	return wire_is_text(msg, size) ? WIRE_UNSUPPORTED : WIRE_MALFORMED;
-}
-
-static enum wire_result
-parse_credential(const uint8_t *msg, size_t size, struct wire_cred *cred)
-{
-	if (size >= 4 && load_be32(msg) == CRED_MAGIC_BE32)
-		return cred_parse_inline(msg, size, cred);
-	return parse_foreign(msg, size, cred);
-}
 
 /* In a copy, so that the usual frame's datagram never needs to lie in memory. */
 static inline enum frame_class
@@ -47,36 +28,122 @@ parse_unusual(const struct worker_port *port, const struct burst_frame *frame,
 	return class;
 }
 
-/* The frame's headers, into the item; its credential is `datagram`'s payload. */
 static inline enum frame_class
-parse_frame(const struct worker *worker, const struct burst_frame *frame, struct burst_item *item,
+parse_frame(const struct worker *worker, const struct burst_frame *frame,
 	struct frame_datagram *datagram)
 {
-	enum frame_class class = FRAME_CREDENTIAL;
-
-	if (!frame_parse_usual(&worker->shapes[frame->port], frame, datagram))
-		class = parse_unusual(&worker->ports[frame->port], frame, datagram);
-	item->source = datagram->source;
-	item->source_port = datagram->source_port;
-	item->l3 = datagram->l3;
-	return class;
+	if (frame_parse_usual(&worker->shapes[frame->port], frame, datagram))
+		return FRAME_CREDENTIAL;
+	return parse_unusual(&worker->ports[frame->port], frame, datagram);
 }
 
-/* The credential's verdict; if there is none yet, its node's slot is on its way. */
-static inline enum verdict
-parse_item(const struct view *view, const struct frame_datagram *datagram, struct burst_item *item)
+/*
+ * The record in its form for the way. Fields that share a word are stored as one: the ring is
+ * written by words, and a word that is loaded while its parts are still on their way to the cache
+ * stalls the CPU.
+ */
+static inline void
+record_fill(struct verdict_record *record, const struct wire_cred *cred,
+	const struct frame_datagram *datagram, uint32_t salt)
 {
-	const enum wire_result result =
-		parse_credential(datagram->payload, datagram->payload_size, &item->cred);
+	const uint8_t kind = cred->kind | (cred->flags & CRED_FLAG_REPLY ? HANDOFF_KIND_ANSWER : 0);
 
-	if (result != WIRE_OK)
-		return result == WIRE_UNSUPPORTED ? VERDICT_UNSUPPORTED : VERDICT_MALFORMED;
-	item->key.realm = view_realm(view, item->cred.realm);
-	if (item->key.realm == NULL)
+	record_store(record, RECORD_AT_START, (uint64_t)cred->audience << 32 | salt);
+	record_store(record, RECORD_AT_SERIAL, cred->serial);
+	record_store(record, RECORD_AT_SOURCE, datagram->source.high);
+	record_store(record, RECORD_AT_SOURCE + 8, datagram->source.low);
+	record_store(record, RECORD_AT_NAMES, (uint64_t)cred->node << 32 | cred->realm);
+	record_store(record, RECORD_AT_TAIL,
+		(uint64_t)kind << 48 | (uint64_t)cred->epoch << 32 |
+			(uint64_t)(uint16_t)(cred->size - CRED_SIZE_MIN) << 16 |
+			datagram->source_port);
+}
+
+static inline void
+item_fill(struct burst_item *item, const struct wire_cred *cred,
+	const struct frame_datagram *datagram)
+{
+	uint32_t salt;
+
+	memcpy(&salt, cred->msg + CRED_AT_SALT, sizeof(salt));
+	record_fill(&item->record, cred, datagram, salt);
+	item->msg = cred->msg;
+	item->issued_us = cred->issued_us;
+	item->ttl_s = cred->ttl_s;
+	item->span_size = cred->span_size;
+	item->suite = cred->suite;
+	item->l3 = datagram->l3;
+}
+
+/* Its realm and the place of its node's slot, which is then on its way. */
+static inline enum verdict
+parse_key(const struct view *view, const struct wire_cred *cred, struct view_key *key)
+{
+	key->realm = view_realm(view, cred->realm);
+	if (key->realm == NULL)
 		return VERDICT_UNKNOWN_REALM;
-	item->key.window = view_slot(view, item->key.realm, item->cred.node);
-	view_slot_prefetch(view, item->key.window);
+	key->window = view_slot(view, key->realm, cred->node);
+	view_slot_prefetch(view, key->window);
 	return VERDICT_NONE;
+}
+
+/* By the row of the format that the bytes claim; MALFORMED or UNSUPPORTED if there is none. */
+static enum wire_result
+parse_format(const uint8_t *msg, size_t size, struct wire_cred *cred)
+{
+	const struct wire_format *format = wire_format_find(msg, size);
+
+	if (format != NULL)
+		return format->parse(msg, size, cred);
+	*cred = (struct wire_cred){.msg = msg, .size = (uint16_t)size};
+	return wire_is_text(msg, size) ? WIRE_UNSUPPORTED : WIRE_MALFORMED;
+}
+
+static enum verdict
+parse_judge(const struct view *view, enum frame_class class, enum wire_result result,
+	const struct wire_cred *cred, struct view_key *key)
+{
+	if (class == FRAME_MAPPED || result == WIRE_MALFORMED)
+		return VERDICT_MALFORMED;
+	return result == WIRE_OK ? parse_key(view, cred, key) : VERDICT_UNSUPPORTED;
+}
+
+/* Whatever it is: a credential of another format, or what there is of a claim, refused. */
+static __attribute__((noinline)) enum verdict
+parse_rare(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
+	struct burst_item *item)
+{
+	struct wire_cred cred;
+	const enum wire_result result =
+		parse_format(datagram->payload, datagram->payload_size, &cred);
+	const enum verdict verdict =
+		parse_judge(&worker->burst.view, class, result, &cred, &item->key);
+	struct verdict_record record = {0};
+
+	if (verdict == VERDICT_NONE) {
+		item_fill(item, &cred, datagram);
+		return VERDICT_NONE;
+	}
+	record_fill(&record, &cred, datagram, 0);
+	deliver_refused(worker, &record, verdict, false);
+	return verdict;
+}
+
+/* A good native credential, in registers; everything else is looked at once more, apart. */
+static inline enum verdict
+parse_item(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
+	struct burst_item *item)
+{
+	const struct frame_datagram copy = *datagram;
+	struct wire_cred cred;
+
+	if (class == FRAME_CREDENTIAL && copy.payload_size >= CRED_SIZE_MIN &&
+		cred_parse_inline(copy.payload, copy.payload_size, &cred) == WIRE_OK &&
+		parse_key(&worker->burst.view, &cred, &item->key) == VERDICT_NONE) {
+		item_fill(item, &cred, &copy);
+		return VERDICT_NONE;
+	}
+	return parse_rare(worker, class, &copy, item);
 }
 
 /* What is no credential at all. */
@@ -113,22 +180,16 @@ burst_parse(struct worker *worker, unsigned count, struct burst_result *result)
 		struct burst_item *item = &burst->items[i];
 		struct frame_datagram datagram;
 		enum frame_class class;
-		enum verdict verdict;
 
 		if (i + PARSE_PREFETCH_FRAMES < count)
 			prefetch_frame(&burst->frames[i + PARSE_PREFETCH_FRAMES]);
-		class = parse_frame(worker, &burst->frames[i], item, &datagram);
+		class = parse_frame(worker, &burst->frames[i], &datagram);
 		if (class > FRAME_MAPPED) {
 			result->neighbours |= (uint64_t)(class == FRAME_NEIGHBOUR) << i;
 			count_other(worker->stats, class);
 			continue;
 		}
-		verdict = parse_item(&burst->view, &datagram, item);
-		if (class == FRAME_MAPPED)
-			verdict = VERDICT_MALFORMED;
-		if (verdict != VERDICT_NONE)
-			deliver_refused_item(worker, item, verdict);
-		else
+		if (parse_item(worker, class, &datagram, item) == VERDICT_NONE)
 			burst->live[live++] = (uint8_t)i;
 	}
 	return live;

@@ -16,8 +16,8 @@ verify_divide(struct worker *worker, unsigned count, uint64_t proved)
 
 	for (n = 0; n < count; n++) {
 		if (!(proved >> n & 1)) {
-			deliver_refused_item(
-				worker, &burst->items[burst->live[n]], VERDICT_BAD_TAG);
+			deliver_refused(worker, &burst->items[burst->live[n]].record,
+				VERDICT_BAD_TAG, false);
 			continue;
 		}
 		burst->sizes[live] = burst->sizes[n];

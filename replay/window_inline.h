@@ -26,6 +26,11 @@
 
 #define REPLAY_WORD_BITS 64u
 
+/* A serial in the line is less than 2^this behind top. */
+#define REPLAY_LINE_BITS_LOG2 8u
+static_assert(
+	REPLAY_INLINE_WORDS * REPLAY_WORD_BITS == 1u << REPLAY_LINE_BITS_LOG2, "replay_line_peek");
+
 static inline uint64_t
 replay_word_load(const uint64_t *word)
 {
@@ -73,7 +78,8 @@ replay_line_peek(const struct replay_node *node, uint64_t top, uint64_t serial)
 {
 	const uint64_t index = serial / REPLAY_WORD_BITS % REPLAY_INLINE_WORDS;
 
-	if (replay_line_is_stale(node, top, serial))
+	/* No window but the smallest ends within the line; none at all has bits_log2 = 0. */
+	if (node->bits_log2 < REPLAY_LINE_BITS_LOG2 && replay_line_is_stale(node, top, serial))
 		return REPLAY_STALE;
 	return replay_word_load(&node->words[index]) & replay_serial_bit(serial) ? REPLAY_SEEN
 										 : REPLAY_NEW;
