@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define FILE_SIZE_MAX (1u << 20)
+#define DEPTH_MAX     32
 
 int
 config_source_fail(const struct config_source *source, unsigned line, const char *where,
@@ -89,6 +90,102 @@ file_read(struct config_source *source, const struct config_caller *caller, stru
 }
 
 static int
+parser_fail(const struct config_source *source, const yaml_parser_t *parser, struct reason *reason)
+{
+	unsigned line = (unsigned)parser->problem_mark.line + 1;
+
+	return config_source_fail(source, line, "yaml", reason,
+		"%s; check indentation, quotes and brackets from here upwards",
+		parser->problem != NULL ? parser->problem : "is not YAML");
+}
+
+static bool
+has_anchor(const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_ALIAS_EVENT:
+		return true;
+	case YAML_SCALAR_EVENT:
+		return event->data.scalar.anchor != NULL;
+	case YAML_SEQUENCE_START_EVENT:
+		return event->data.sequence_start.anchor != NULL;
+	case YAML_MAPPING_START_EVENT:
+		return event->data.mapping_start.anchor != NULL;
+	default:
+		return false;
+	}
+}
+
+/* One event of the document: keeps count of the depth. */
+static int
+event_check(const struct config_source *source, const yaml_event_t *event, unsigned *depth,
+	struct reason *reason)
+{
+	unsigned line = (unsigned)event->start_mark.line + 1;
+
+	if (has_anchor(event))
+		return config_source_fail(source, line, "yaml", reason,
+			"anchors and aliases (& and *) are not used here; write the value itself, "
+			"or quote it");
+	if (event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT)
+		--*depth;
+	if (event->type != YAML_SEQUENCE_START_EVENT && event->type != YAML_MAPPING_START_EVENT)
+		return 0;
+	if (++*depth > DEPTH_MAX)
+		return config_source_fail(source, line, "yaml", reason,
+			"is nested more than %u deep; close the brackets", DEPTH_MAX);
+	return 0;
+}
+
+/* A line that begins with '%': libyaml compares each such directive with all others. */
+static int
+directives_check(const struct config_source *source, struct reason *reason)
+{
+	const char *at = source->bytes;
+
+	for (unsigned line = 1; at != NULL; line++) {
+		if (*at == '%')
+			return config_source_fail(source, line, "yaml", reason,
+				"directives are not used here; remove the line");
+		at = strchr(at, '\n');
+		at += at != NULL;
+	}
+	return 0;
+}
+
+/*
+ * What libyaml needs a time for that grows with the square of the size (brackets within brackets,
+ * anchors, directives), a configuration does not need at all; a reload must not halt the gateway.
+ * Event by event the parser looks no further ahead than a line, so the walk itself is cheap.
+ */
+static int
+source_check(const struct config_source *source, struct reason *reason)
+{
+	yaml_event_type_t type = YAML_NO_EVENT;
+	unsigned depth = 0;
+	yaml_parser_t parser;
+	yaml_event_t event;
+	int error = directives_check(source, reason);
+
+	if (error != 0)
+		return error;
+	if (!yaml_parser_initialize(&parser))
+		return config_source_fail(source, 1, "file", reason, "no memory to parse it");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)source->bytes, source->size);
+	while (error == 0 && type != YAML_DOCUMENT_END_EVENT && type != YAML_STREAM_END_EVENT) {
+		if (!yaml_parser_parse(&parser, &event)) {
+			error = parser_fail(source, &parser, reason);
+			break;
+		}
+		type = event.type;
+		error = event_check(source, &event, &depth, reason);
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return error;
+}
+
+static int
 document_parse(struct config_source *source, struct reason *reason)
 {
 	yaml_parser_t parser;
@@ -97,15 +194,9 @@ document_parse(struct config_source *source, struct reason *reason)
 	if (!yaml_parser_initialize(&parser))
 		return config_source_fail(source, 1, "file", reason, "no memory to parse it");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)source->bytes, source->size);
-	if (!yaml_parser_load(&parser, &source->document)) {
-		unsigned line = (unsigned)parser.problem_mark.line + 1;
-
-		error = config_source_fail(source, line, "yaml", reason,
-			"%s; check indentation, quotes and brackets from here upwards",
-			parser.problem != NULL ? parser.problem : "is not YAML");
-	} else {
-		source->has_document = true;
-	}
+	source->has_document = yaml_parser_load(&parser, &source->document) != 0;
+	if (!source->has_document)
+		error = parser_fail(source, &parser, reason);
 	yaml_parser_delete(&parser);
 	return error;
 }
@@ -119,6 +210,8 @@ config_source_open(struct config_source *source, const char *path,
 	memset(source, 0, sizeof(*source));
 	source->path = path;
 	error = file_read(source, caller, reason);
+	if (error == 0)
+		error = source_check(source, reason);
 	if (error == 0)
 		error = document_parse(source, reason);
 	if (error != 0)

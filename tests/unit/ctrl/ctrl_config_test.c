@@ -2,6 +2,8 @@
 /* Configuration files: what each mistake says, where, and what the good ones mean. */
 #include "tests/unit/ctrl/ctrl_fixture.h"
 
+#include <time.h>
+
 #include "ctrl/config_priv.h"
 
 /* The caller owns the files he makes; users by number, so that no name has to exist. */
@@ -208,6 +210,61 @@ test_mistakes(void **state)
 			fail_msg("expected %s...%s, got %s", expected, mistake->wrong, reason.text);
 		assert_null(strchr(reason.text, '\n'));
 		assert_non_null(strchr(reason.text, ';'));
+	}
+}
+
+/* `unit` again and again, `size` bytes in all, behind `head`. */
+static char *
+repeat(const char *head, const char *unit, size_t size)
+{
+	size_t head_length = strlen(head), length = strlen(unit);
+	char *text = malloc(head_length + size + 1);
+
+	assert_non_null(text);
+	memcpy(text, head, head_length);
+	for (size_t i = 0; i < size; i++)
+		text[head_length + i] = unit[i % length];
+	text[head_length + size] = '\0';
+	return text;
+}
+
+/* Files that libyaml, or anything behind it, would think about for long. */
+static void
+test_heavy(void **state)
+{
+	static const struct {
+		const char *head;
+		const char *unit;
+		size_t size;
+		const char *wrong;
+	} heavy[] = {
+		{HEAD "realms: ", "[", 500000, ":4: yaml: is nested more than 32 deep"},
+		{HEAD "realms: ", "{a: ", 500000, ":4: yaml: is nested more than 32 deep"},
+		{HEAD "realms:\n", "- ", 500000, ":5: yaml: is nested more than 32 deep"},
+		{HEAD "realms:\n", "? ", 500000, ":5: yaml: is nested more than 32 deep"},
+		{HEAD "realms: [", "[\n", 500000, ":34: yaml: is nested more than 32 deep"},
+		{HEAD "realms:\n", "- &a x\n", 1000000, ":5: yaml: anchors and aliases"},
+		{HEAD "realms:\n", "- *a\n", 1000000, ":5: yaml: anchors and aliases"},
+		{"", "%TAG !a! b\n", 1000000, ":1: yaml: directives are not used"},
+		{HEAD "realms:\n", "- x\n", 1000000, "realms"},
+		{HEAD "realms:\n", "  a: x\n", 1000000, "realms"},
+		{HEAD, "---\n", 1000000, ""},
+		{HEAD REALM "# ", "x", 1048576, "is larger than 1048576 bytes"},
+	};
+	struct timespec before, after;
+	struct reason reason;
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heavy) / sizeof(heavy[0]); i++) {
+		text = repeat(heavy[i].head, heavy[i].unit, heavy[i].size);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+		assert_null(load(text, &reason));
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+		print_message("%.100s\n", strrchr(reason.text, '/'));
+		assert_non_null(strstr(reason.text, heavy[i].wrong));
+		assert_true(after.tv_sec - before.tv_sec < 2);
+		free(text);
 	}
 }
 
@@ -491,6 +548,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_heavy),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_windows),
