@@ -15,14 +15,28 @@ static_assert(CRED_SERIAL_MAX >> 32 == SERIAL_INCARNATION_MAX, "docs/wire-format
 /* Every round but the first follows another's new incarnation; so many at once are damage. */
 #define TAKE_ROUNDS_MAX 1000u
 
+static uint32_t
+incarnation_at(time_t second)
+{
+	if (second < 1)
+		return 1;
+	return second > (time_t)SERIAL_INCARNATION_MAX ? SERIAL_INCARNATION_MAX : (uint32_t)second;
+}
+
 uint32_t
 serial_clock_incarnation(void)
 {
-	time_t now = time(NULL);
+	return incarnation_at(time(NULL));
+}
 
-	if (now < 1)
-		return 1;
-	return now > (time_t)SERIAL_INCARNATION_MAX ? SERIAL_INCARNATION_MAX : (uint32_t)now;
+uint64_t
+serial_clock_first(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)incarnation_at(now.tv_sec) << 32 |
+	       ((uint64_t)now.tv_nsec << 31) / 1000000000;
 }
 
 static void
@@ -45,6 +59,29 @@ persist(struct serial_file *file)
 	if (msync(file->state, SERIAL_FILE_SIZE, MS_SYNC) != 0 || fsync(file->fd) != 0)
 		return client_fail(errno, "serial state cannot be made durable: %m");
 	return 0;
+}
+
+void
+serial_resume(struct serial_state *state)
+{
+	raise_to(&state->next, atomic_load(&state->limit));
+}
+
+/*
+ * Implementation notes. Who draws adds to `next` and then looks at `limit`; here it is the other way
+ * round. In the one order of all these (sequentially consistent) steps either they see the lowered
+ * limit and raise it, or we see that `next` has moved.
+ */
+void
+serial_rest(struct serial_state *state)
+{
+	uint64_t limit = atomic_load(&state->limit);
+	uint64_t next = atomic_load(&state->next);
+
+	if (limit <= next || !atomic_compare_exchange_strong(&state->limit, &limit, next))
+		return;
+	if (atomic_load(&state->next) != next)
+		raise_to(&state->limit, limit);
 }
 
 int
@@ -86,6 +123,14 @@ carry(struct serial_file *file, uint64_t last)
 	return serial_advance(file, serial_incarnation_after(current));
 }
 
+/* Makes `last` and what is below it fit for use. */
+static void
+limit_keep(struct serial_state *state, uint64_t last)
+{
+	if (last >= atomic_load(&state->limit))
+		raise_to(&state->limit, (last | (SERIAL_STEP - 1)) + 1);
+}
+
 int
 serial_take(struct serial_file *file, uint32_t count, uint64_t *first)
 {
@@ -99,6 +144,7 @@ serial_take(struct serial_file *file, uint32_t count, uint64_t *first)
 		uint32_t current = serial_incarnation(atomic_load(&state->current));
 
 		if (last >> 32 == current) {
+			limit_keep(state, last);
 			*first = drawn;
 			return 0;
 		}

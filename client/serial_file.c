@@ -84,7 +84,7 @@ boot_id_is_in(const struct boot_id *id, const struct serial_state *state)
 static int
 file_fill(int fd, uid_t uid, gid_t gid, const struct boot_id *id)
 {
-	const uint32_t incarnation = serial_clock_incarnation();
+	const uint64_t first = serial_clock_first();
 	union {
 		uint8_t bytes[SERIAL_FILE_SIZE];
 		struct serial_state state;
@@ -95,9 +95,10 @@ file_fill(int fd, uid_t uid, gid_t gid, const struct boot_id *id)
 		.version = SERIAL_VERSION,
 		.size = SERIAL_FILE_SIZE,
 		.boot_id = {id->words[0], id->words[1]},
-		.durable = serial_guard(incarnation),
-		.current = serial_guard(incarnation),
-		.next = (uint64_t)incarnation << 32,
+		.durable = serial_guard((uint32_t)(first >> 32)),
+		.current = serial_guard((uint32_t)(first >> 32)),
+		.next = first,
+		.limit = first,
 	};
 	errno = ENOSPC;
 	if (write(fd, &page, sizeof(page)) != (ssize_t)sizeof(page))
@@ -216,19 +217,22 @@ guarded_is_good(uint64_t guarded)
 
 /*
  * Implementation notes. Others may draw while we look, so the words are loaded in the order in
- * which they may run ahead of each other: current <= next's half <= durable + 1.
+ * which they may run ahead of each other: current <= next's half <= durable + 1, and limit's half
+ * <= durable + 1. The low halves may be anything (serial_priv.h).
  */
 static bool
 state_is_good(const struct serial_state *state)
 {
 	uint64_t current = atomic_load(&state->current);
 	uint64_t next = atomic_load(&state->next);
+	uint64_t limit = atomic_load(&state->limit);
 	uint64_t durable = atomic_load(&state->durable);
+	uint64_t highest = (uint64_t)serial_incarnation(durable) + 1;
 
 	return state->magic == SERIAL_MAGIC && state->version == SERIAL_VERSION &&
 	       state->size == SERIAL_FILE_SIZE && guarded_is_good(current) &&
 	       guarded_is_good(durable) && serial_incarnation(current) <= next >> 32 &&
-	       next >> 32 <= (uint64_t)serial_incarnation(durable) + 1;
+	       next >> 32 <= highest && limit >> 32 <= highest;
 }
 
 static int
@@ -277,6 +281,7 @@ state_open(struct serial_file *file, const char *path, const struct boot_id *id)
 	}
 	rc = state_map(file, path);
 	if (rc == 0) {
+		serial_resume(file->state);
 		rc = state_renew(file, id);
 		if (rc != 0)
 			munmap(file->state, SERIAL_FILE_SIZE);
@@ -308,6 +313,7 @@ serial_open(
 void
 serial_close(struct serial_file *file)
 {
+	serial_rest(file->state);
 	munmap(file->state, SERIAL_FILE_SIZE);
 	close(file->fd);
 }

@@ -3,13 +3,22 @@
 
 /*
  * The serial state of a node key: KEYFILE.serial, one page, mapped MAP_SHARED by everyone who
- * issues with the key. A serial is incarnation << 32 | counter.
+ * issues with the key. A serial is incarnation << 32 | counter. A new file begins at the clock: the
+ * second is the incarnation, the part of it that is over, in 2^-31 s, is the counter. Nobody draws
+ * 2^31 serials per second, so a file that is removed and made again, even twice in one second, goes
+ * on above what was used: nothing repeats and nothing falls behind the gateway's window.
  *
- * Protocol. Everybody reads and writes; every word is stored whole and only ever grows (boot_id
- * apart), so a process may be killed between any two stores.
+ * Protocol. Everybody reads and writes; every word is stored whole and only ever grows (boot_id and
+ * limit apart), so a process may be killed between any two stores.
  *
  * - Serials are drawn by fetch-and-add on `next`. They may be used only if the high half of the
- *   last one is the incarnation in `current`; else they are thrown away and drawn again.
+ *   last one is the incarnation in `current`; else they are thrown away and drawn again. And only
+ *   below `limit`: whoever drew past it first raises it, by SERIAL_STEP at most.
+ * - Opening raises `next` to `limit`, and so is above every serial that was used even if `next` was
+ *   damaged; if it was `limit`, `next` is. A high half that cannot be is refused. So damage to one
+ *   word never repeats a serial. What that skips are less than SERIAL_STEP serials, and none after
+ *   a close, which lowers `limit` to `next` and, where a serial was drawn meanwhile, raises it
+ *   again. (Killed between these two it leaves `limit` too low: harmless while `next` is whole.)
  * - A new incarnation v is taken in four steps: durable = v; the page on disk (msync, fsync); next
  *   raised to v << 32; current = v. Whoever finds durable > current finishes the steps for the one
  *   who began them, with an fsync of its own: no lock, nobody waits for a process that was killed,
@@ -33,6 +42,7 @@
 #define SERIAL_FILE_SIZE       4096u
 #define SERIAL_INCARNATION_MAX 0xfffffffeu /* CRED_SERIAL_MAX >> 32 */
 #define SERIAL_TAKE_MAX        (1u << 20)  /* serials in one step: the largest replay window */
+#define SERIAL_STEP            32u         /* half the smallest replay window */
 #define SERIAL_SUFFIX          ".serial"
 #define SERIAL_BOOT_ID_PATH    "/proc/sys/kernel/random/boot_id"
 
@@ -49,16 +59,18 @@ struct serial_state {
 	_Atomic uint64_t durable; /* guarded; on disk before current may follow */
 	_Atomic uint64_t current; /* guarded; the incarnation whose serials may be used */
 	_Atomic uint64_t next;    /* the next serial */
+	_Atomic uint64_t limit;   /* above every serial that was used */
 	_Atomic uint64_t syncs;   /* +1 before each fsync: also makes the page dirty again */
 };
-static_assert(sizeof(struct serial_state) == 64, "docs/client.md");
+static_assert(sizeof(struct serial_state) == 72, "docs/client.md");
 static_assert(offsetof(struct serial_state, version) == 8, "docs/client.md");
 static_assert(offsetof(struct serial_state, size) == 12, "docs/client.md");
 static_assert(offsetof(struct serial_state, boot_id) == 16, "docs/client.md");
 static_assert(offsetof(struct serial_state, durable) == 32, "docs/client.md");
 static_assert(offsetof(struct serial_state, current) == 40, "docs/client.md");
 static_assert(offsetof(struct serial_state, next) == 48, "docs/client.md");
-static_assert(offsetof(struct serial_state, syncs) == 56, "docs/client.md");
+static_assert(offsetof(struct serial_state, limit) == 56, "docs/client.md");
+static_assert(offsetof(struct serial_state, syncs) == 64, "docs/client.md");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock would live in one process only");
 
 struct serial_file {
@@ -81,8 +93,17 @@ serial_incarnation(uint64_t guarded)
 /* Seconds of the real-time clock as an incarnation; a clock before 1970 counts as 1. */
 uint32_t serial_clock_incarnation(void);
 
+/* Where the serials of a new file begin: the clock, finer. */
+uint64_t serial_clock_first(void);
+
 /* What follows incarnation `last`: the clock, unless it stands still or was set back. */
 uint64_t serial_incarnation_after(uint32_t last);
+
+/* On opening: later serials are above all that were used, whatever became of `next`. */
+void serial_resume(struct serial_state *state);
+
+/* On closing: `limit` follows `next`, so that the next opening skips nothing. */
+void serial_rest(struct serial_state *state);
 
 /* Takes an incarnation of at least `least`, durably. 0, or a negative errno. */
 int serial_advance(struct serial_file *file, uint64_t least);

@@ -2,8 +2,8 @@
 
 /*
  * The serial state alone: its layout, new incarnations, carry, floors, and that what is damaged or
- * cannot be written is refused. fsync is wrapped (-Wl,--wrap=fsync) to see what the disk would hold
- * and to make it fail. client_storm_test.c has the crowd.
+ * cannot be written is refused, or harmless. fsync is wrapped (-Wl,--wrap=fsync) to see what the
+ * disk would hold and to make it fail. client_storm_test.c has the crowd.
  */
 
 #include <errno.h>
@@ -25,7 +25,8 @@ static struct {
 	uint32_t durable;                   /* as it was when fsync was last called */
 	uint32_t current;
 	uint64_t next;
-	int fail_error; /* the next fsync fails with it */
+	int fail_error;  /* the next fsync fails with it */
+	bool is_skipped; /* succeed and do nothing */
 	unsigned calls;
 } disk;
 
@@ -46,7 +47,7 @@ __wrap_fsync(int fd)
 		disk.fail_error = 0;
 		return -1;
 	}
-	return __real_fsync(fd);
+	return disk.is_skipped ? 0 : __real_fsync(fd);
 }
 
 /* ---- helpers ---- */
@@ -103,6 +104,7 @@ write_state(uint32_t durable, uint32_t current, uint64_t next, const char *boot_
 	file.state->durable = serial_guard(durable);
 	file.state->current = serial_guard(current);
 	file.state->next = next;
+	file.state->limit = next;
 	serial_close(&file);
 	fixture_boot(&fixture, FIXTURE_BOOT_1);
 }
@@ -158,7 +160,7 @@ test_made_with_layout_and_mode(void **state)
 	time_t before = time(NULL);
 	struct serial_file file;
 	struct stat st;
-	uint32_t incarnation, complement;
+	uint32_t incarnation, complement, counter;
 
 	(void)state;
 	must_open(&file);
@@ -173,11 +175,31 @@ test_made_with_layout_and_mode(void **state)
 	memcpy(&complement, bytes + 32, 4);
 	memcpy(&incarnation, bytes + 36, 4);
 	assert_int_equal(complement, ~incarnation);
-	assert_in_range(incarnation, before, time(NULL));
+	assert_in_range(incarnation, before, time(NULL) + 1); /* time() lags by some ms */
 	assert_memory_equal(bytes + 40, bytes + 32, 8);
-	memcpy(&complement, bytes + 48, 4);
-	assert_int_equal(complement, 0);
+	memcpy(&counter, bytes + 48, 4);
+	assert_true(counter < 1u << 31);
 	assert_memory_equal(bytes + 52, bytes + 36, 4);
+	assert_memory_equal(bytes + 56, bytes + 48, 8);
+}
+
+/* As often as it may be: what a new file begins with is above all that the removed ones gave. */
+static void
+test_removed_within_a_second_repeats_nothing(void **state)
+{
+	struct serial_file file;
+	uint64_t used = 0, first;
+	unsigned round;
+
+	(void)state;
+	for (round = 0; round < 100; round++) {
+		must_open(&file);
+		first = must_take(&file, 100);
+		assert_true(first > used);
+		used = first + 99;
+		serial_close(&file);
+		assert_int_equal(unlink(fixture.serial), 0);
+	}
 }
 
 static void
@@ -194,6 +216,30 @@ test_serials_go_on_within_a_boot(void **state)
 	must_open(&file);
 	assert_int_equal(must_take(&file, 1), first + 11);
 	serial_close(&file);
+}
+
+/* As if killed: nothing is closed. What was not used below the limit is skipped, and no more. */
+static void
+test_unclosed_state_skips_to_the_limit(void **state)
+{
+	struct serial_file killed, file;
+	uint64_t last, next;
+	unsigned count;
+
+	(void)state;
+	must_open(&killed);
+	last = must_take(&killed, 1);
+	for (count = 1; count < 3 * SERIAL_STEP; count++) {
+		must_open(&file);
+		next = must_take(&file, count);
+		assert_in_range(next, last + 1, last + SERIAL_STEP);
+		assert_true(atomic_load(&file.state->limit) > next + count - 1);
+		last = must_take(&killed, 1);
+		assert_int_equal(last, next + count);
+		munmap(file.state, SERIAL_FILE_SIZE);
+		close(file.fd);
+	}
+	serial_close(&killed);
 }
 
 static void
@@ -300,7 +346,7 @@ test_wrong_size_is_refused(void **state)
 static void
 test_damage_is_refused(void **state)
 {
-	/* Offsets whose words may not hold just anything; then the boot id and syncs may. */
+	/* Offsets whose words may not hold just anything; the others have a test of their own. */
 	static const size_t offsets[] = {0, 7, 8, 12, 32, 36, 40, 44, 52, 55};
 	uint8_t good[SERIAL_FILE_SIZE], bad;
 	struct serial_file file;
@@ -330,6 +376,8 @@ test_damage_is_refused(void **state)
 static void
 test_impossible_words_are_refused(void **state)
 {
+	const uint64_t limit = (uint64_t)1002 << 32;
+
 	(void)state;
 	write_state(1000, 1000, (uint64_t)1002 << 32, FIXTURE_BOOT_1);
 	must_refuse(EBADMSG, "damaged");
@@ -337,10 +385,123 @@ test_impossible_words_are_refused(void **state)
 	must_refuse(EBADMSG, "damaged");
 	write_state(1000, 1001, (uint64_t)1000 << 32, FIXTURE_BOOT_1);
 	must_refuse(EBADMSG, "damaged");
+	write_state(1000, 1000, (uint64_t)1000 << 32, FIXTURE_BOOT_1);
+	poke(offsetof(struct serial_state, limit), &limit, sizeof(limit));
+	must_refuse(EBADMSG, "damaged");
 	write_state(0, 0, 0, FIXTURE_BOOT_1);
 	must_refuse(EBADMSG, "damaged");
 	write_state(UINT32_MAX, UINT32_MAX, (uint64_t)UINT32_MAX << 32, FIXTURE_BOOT_1);
 	must_refuse(EBADMSG, "damaged");
+}
+
+/* ---- damage that is not refused ---- */
+
+static struct {
+	unsigned refused;
+	unsigned served;
+} outcomes;
+
+/* With `byte` in place of one of a good state: no serial up to `used` may ever come again. */
+static void
+damage_and_draw(const uint8_t good[SERIAL_FILE_SIZE], size_t offset, uint8_t byte, uint64_t used)
+{
+	struct serial_file file;
+	uint64_t first;
+
+	poke(0, good, SERIAL_FILE_SIZE);
+	poke(offset, &byte, 1);
+	if (open_state(&file) != 0) {
+		assert_non_null(strstr(cg_error(), "remove the file"));
+		outcomes.refused++;
+		return;
+	}
+	first = must_take(&file, 1);
+	if (first <= used || must_take(&file, 100) <= first)
+		fail_msg("byte %zu = 0x%02x: serial %llu again", offset, byte,
+			(unsigned long long)first);
+	outcomes.served++;
+	serial_close(&file);
+}
+
+/* Every bit of every byte that means something, and every such byte lost. */
+static void
+damage_everywhere(const uint8_t good[SERIAL_FILE_SIZE], uint64_t used)
+{
+	size_t offset;
+	unsigned bit;
+
+	memset(&outcomes, 0, sizeof(outcomes));
+	for (offset = 0; offset < sizeof(struct serial_state); offset++) {
+		for (bit = 0; bit < 8; bit++)
+			damage_and_draw(good, offset, (uint8_t)(good[offset] ^ 1u << bit), used);
+		damage_and_draw(good, offset, 0x00, used);
+		damage_and_draw(good, offset, 0xff, used);
+	}
+	assert_true(outcomes.refused > 200 && outcomes.served > 200);
+}
+
+static void
+test_no_damage_repeats_a_serial(void **state)
+{
+	static const uint32_t batches[] = {
+		1, 1, SERIAL_STEP - 1, SERIAL_STEP, SERIAL_STEP + 1, 1000, 70000};
+	uint8_t good[SERIAL_FILE_SIZE];
+	struct serial_file file;
+	uint64_t used = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(batches) / sizeof(batches[0]); i++) {
+		must_open(&file);
+		used = must_take(&file, batches[i]) + batches[i] - 1;
+		peek(good); /* as a process leaves it that is killed now */
+		disk.is_skipped = true;
+		damage_everywhere(good, used);
+		poke(0, good, sizeof(good));
+		serial_close(&file);
+		peek(good);
+		damage_everywhere(good, used);
+		disk.is_skipped = false;
+		poke(0, good, sizeof(good));
+	}
+}
+
+#define REST_ROUNDS 200000u
+
+static _Atomic bool is_resting;
+
+static void *
+rest_always(void *context)
+{
+	struct serial_file *file = context;
+
+	while (atomic_load(&is_resting))
+		serial_rest(file->state);
+	return NULL;
+}
+
+/* Closing lowers the limit; a serial that is drawn in that moment must be below it again soon. */
+static void
+test_closing_keeps_what_is_drawn_below_the_limit(void **state)
+{
+	struct serial_file file;
+	pthread_t thread;
+	unsigned round;
+
+	(void)state;
+	must_open(&file);
+	atomic_store(&is_resting, true);
+	assert_int_equal(pthread_create(&thread, NULL, rest_always, &file), 0);
+	for (round = 0; round < REST_ROUNDS; round++) {
+		uint64_t serial = must_take(&file, 1);
+		time_t until = time(NULL) + 10;
+
+		while (atomic_load(&file.state->limit) <= serial)
+			assert_true(time(NULL) < until);
+	}
+	atomic_store(&is_resting, false);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	serial_close(&file);
 }
 
 static void
@@ -727,7 +888,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_made_with_layout_and_mode, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_removed_within_a_second_repeats_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_serials_go_on_within_a_boot, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_unclosed_state_skips_to_the_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_two_mappings_draw_from_one_counter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_boot_new_incarnation, setup, teardown),
@@ -739,6 +904,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_wrong_size_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_impossible_words_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_damage_repeats_a_serial, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_closing_keeps_what_is_drawn_below_the_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_is_no_file_of_ours_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_owner_is_refused, setup, teardown),
