@@ -226,7 +226,13 @@ exchange_receive(struct exchange *x)
 	return 1;
 }
 
-/* Everything that has arrived; the deadline also ends a flood of forged replies. */
+static uint64_t
+exchange_until_us(const struct exchange *x)
+{
+	return x->send_us < x->deadline_us ? x->send_us : x->deadline_us;
+}
+
+/* Everything that has arrived; a flood of forged replies holds up neither send nor deadline. */
 static int
 exchange_drain(struct exchange *x)
 {
@@ -234,14 +240,14 @@ exchange_drain(struct exchange *x)
 
 	do
 		rc = exchange_receive(x);
-	while (rc == 0 && mono_us() < x->deadline_us);
+	while (rc == 0 && mono_us() < exchange_until_us(x));
 	return rc == -EAGAIN ? 0 : rc;
 }
 
 static int
 exchange_sleep(const struct exchange *x, uint64_t now_us)
 {
-	uint64_t until_us = x->send_us < x->deadline_us ? x->send_us : x->deadline_us;
+	uint64_t until_us = exchange_until_us(x);
 	uint64_t wait_us = until_us > now_us ? until_us - now_us : 0;
 	struct timespec ts = {
 		.tv_sec = (time_t)(wait_us / 1000000),

@@ -2,12 +2,14 @@
 
 /*
  * Sending and proving answers: against a peer that makes genuine replies and whatever else a test
- * wants (responder.h), and against the vectors of a second implementation.
+ * wants (responder.h), and against the vectors of a second implementation. recv is wrapped
+ * (-Wl,--wrap=recv) for a flood that no machine is too fast for.
  */
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <sodium.h>
 #include <time.h>
 
 #include <credgate/credgate.h>
@@ -24,6 +26,31 @@ static struct cg_key *key;
 static struct cg_answer answer;
 static uint8_t request[CG_CREDENTIAL_MAX];
 static int request_size;
+
+/* ---- recv, flooded ---- */
+
+static struct {
+	bool is_on;
+	uint8_t bytes[CRED_SIZE_MAX];
+	size_t size;
+} flood;
+
+ssize_t __real_recv(int fd, void *buffer, size_t room, int flags);
+ssize_t __wrap_recv(int fd, void *buffer, size_t room, int flags);
+
+/* What has truly arrived comes first, so that only time is lost; then one forged reply more. */
+ssize_t
+__wrap_recv(int fd, void *buffer, size_t room, int flags)
+{
+	ssize_t size = __real_recv(fd, buffer, room, flags);
+
+	if (size >= 0 || !flood.is_on)
+		return size;
+	memcpy(buffer, flood.bytes, flood.size);
+	return (ssize_t)flood.size;
+}
+
+/* ---- helpers ---- */
 
 static int64_t
 mono_ms(void)
@@ -61,6 +88,7 @@ static int
 setup(void **state)
 {
 	(void)state;
+	flood.is_on = false;
 	fixture_init(&fixture);
 	assert_int_equal(key_open(&key, fixture.key, fixture.boot_id), 0);
 	answer = (struct cg_answer){.size = sizeof(answer)};
@@ -235,6 +263,81 @@ test_forged_alone_is_no_outcome(void **state)
 }
 
 static void
+be_silent(struct responder *r, unsigned number, const uint8_t *bytes, size_t size)
+{
+	(void)r;
+	(void)number;
+	(void)bytes;
+	(void)size;
+}
+
+/* The first copy is lost. */
+static void
+accept_second(struct responder *r, unsigned number, const uint8_t *bytes, size_t size)
+{
+	if (number >= 2)
+		accept_it(r, number, bytes, size);
+}
+
+/* Forged answers without end must not hold back the retransmission. */
+static void
+test_flood_of_forged_replies_delays_nothing(void **state)
+{
+	const struct reply_fields refused = {.verdict = VERDICT_REVOKED};
+	struct responder maker = {.engine = tag_engine_create(TAG_KERNEL_AESNI)};
+	int64_t took_ms;
+
+	(void)state;
+	fixture_reply_slot(&fixture, &maker.slot);
+	flood.size = responder_build(&maker, flood.bytes, request, (size_t)request_size, &refused);
+	flood.bytes[flood.size - 1] ^= 1;
+	flood.is_on = true;
+	assert_int_equal(exchange_with(accept_second, 0, &took_ms), 0);
+	assert_int_equal(answer.verdict, CG_ACCEPTED);
+	assert_true(answer.sends >= 2);
+	assert_in_range(took_ms, 50, 990);
+	assert_int_equal(exchange_with(be_silent, 100, &took_ms), -ETIMEDOUT);
+	assert_in_range(took_ms, 100, 900);
+	tag_engine_destroy(maker.engine);
+}
+
+/* Datagrams that are no reply at all: of every length up to the request's, and the largest. */
+static void
+babble_then_accept(struct responder *r, unsigned number, const uint8_t *bytes, size_t size)
+{
+	const struct reply_fields refused = {.verdict = VERDICT_REVOKED};
+	static uint8_t huge[65507]; /* the most that UDP over IPv4 carries */
+	uint8_t reply[CRED_SIZE_MAX];
+	size_t reply_size = responder_build(r, reply, bytes, size, &refused), i;
+	struct timespec ts = {.tv_nsec = 1000000};
+
+	if (number != 1)
+		return;
+	for (i = 0; i < reply_size; i++)
+		responder_send(r, reply, i);
+	randombytes_buf(huge, sizeof(huge));
+	for (i = 1; i < sizeof(huge); i = i * 2 + 1)
+		responder_send(r, huge, i);
+	nanosleep(&ts, NULL); /* so that the socket has room for what is larger */
+	responder_send(r, huge, sizeof(huge));
+	memcpy(huge, reply, reply_size); /* the start of a genuine one, and far more behind it */
+	responder_send(r, huge, CRED_SIZE_MAX + 1);
+	responder_send(r, huge, sizeof(huge));
+	nanosleep(&ts, NULL);
+	accept_it(r, number, bytes, size);
+}
+
+static void
+test_babble_is_ignored(void **state)
+{
+	int64_t took_ms;
+
+	(void)state;
+	assert_int_equal(exchange_with(babble_then_accept, 0, &took_ms), 0);
+	assert_int_equal(answer.verdict, CG_ACCEPTED);
+}
+
+static void
 test_verify_names_what_is_wrong(void **state)
 {
 	const struct reply_fields accepted = {.verdict = VERDICT_ACCEPTED};
@@ -363,15 +466,6 @@ test_impatient_gateway_is_not_flooded(void **state)
 }
 
 /* ---- no answer ---- */
-
-static void
-be_silent(struct responder *r, unsigned number, const uint8_t *bytes, size_t size)
-{
-	(void)r;
-	(void)number;
-	(void)bytes;
-	(void)size;
-}
 
 static void
 test_silence_is_outcome_unknown(void **state)
@@ -505,6 +599,65 @@ test_time_floor_too_far_is_ignored(void **state)
 	assert_int_equal(cg_key_floor(key, &answer), -ERANGE);
 }
 
+/*
+ * A gateway that holds the keys and has gone mad: whatever the numbers in a reply that proves, the
+ * next serial is a new one, at most 2^40 ahead, and the next time at most an hour.
+ */
+static void
+test_mad_numbers_do_no_harm(void **state)
+{
+	const uint64_t last = request_field(CRED_AT_SERIAL);
+	const uint64_t floors[] = {0, 1, last - 1, last, last + ((uint64_t)1 << 40) + 4096,
+		CRED_SERIAL_MAX, CRED_SERIAL_MAX + 1, INT64_MAX, (uint64_t)INT64_MAX + 1,
+		UINT64_MAX - 1, UINT64_MAX};
+	struct responder maker = {.engine = tag_engine_create(TAG_KERNEL_AESNI)};
+	uint8_t reply[CRED_SIZE_MAX];
+	unsigned hint;
+	size_t i, size;
+
+	(void)state;
+	fixture_reply_slot(&fixture, &maker.slot);
+	for (hint = 0; hint < 256; hint += hint < 4 ? 1 : 251) {
+		for (i = 0; i < sizeof(floors) / sizeof(floors[0]); i++) {
+			const struct reply_fields mad = {
+				.verdict = hint == 0 ? 255 : VERDICT_FLOOR,
+				.first = 255,
+				.hint = (uint8_t)hint,
+				.retry_ms = UINT32_MAX,
+				.floor = floors[i],
+			};
+			uint64_t serial = request_field(CRED_AT_SERIAL);
+
+			size = responder_build(&maker, reply, request, (size_t)request_size, &mad);
+			assert_int_equal(cg_answer_verify(key, request, (size_t)request_size, reply,
+						 size, &answer),
+				0);
+			assert_int_equal(answer.retry_ms, UINT32_MAX);
+			cg_key_floor(key, &answer);
+			mint();
+			assert_int_equal(request_field(CRED_AT_SERIAL), serial + 1);
+			assert_in_range(request_field(CRED_AT_ISSUED), now_us() - 60000000,
+				now_us() + 1000000);
+		}
+	}
+	tag_engine_destroy(maker.engine);
+}
+
+/* At the end of the numbers a floor may ask for what is not there: said, and nothing is damaged. */
+static void
+test_floor_past_the_last_serial_is_refused(void **state)
+{
+	(void)state;
+	answer.floor_serial = CRED_SERIAL_MAX + 1;
+	assert_int_equal(cg_key_floor(key, &answer), -EINVAL);
+	answer.floor_serial = UINT64_MAX;
+	assert_int_equal(cg_key_floor(key, &answer), -EINVAL);
+	answer.floor_serial = CRED_SERIAL_MAX;
+	assert_int_equal(cg_key_floor(key, &answer), 0);
+	mint();
+	assert_int_equal(request_field(CRED_AT_SERIAL), CRED_SERIAL_MAX);
+}
+
 /* ---- arguments and sockets ---- */
 
 static void
@@ -624,6 +777,8 @@ main(void)
 		TEST(test_lost_reply_is_asked_for_again),
 		TEST(test_forged_and_foreign_replies_are_ignored),
 		TEST(test_forged_alone_is_no_outcome),
+		TEST(test_flood_of_forged_replies_delays_nothing),
+		TEST(test_babble_is_ignored),
 		TEST(test_verify_names_what_is_wrong),
 		TEST(test_busy_and_over_rate_are_retried),
 		TEST(test_busy_for_long_is_the_answer),
@@ -635,6 +790,8 @@ main(void)
 		TEST(test_serial_floor_too_far_is_ignored),
 		TEST(test_time_floor_is_followed),
 		TEST(test_time_floor_too_far_is_ignored),
+		TEST(test_mad_numbers_do_no_harm),
+		TEST(test_floor_past_the_last_serial_is_refused),
 		TEST(test_wrong_requests_are_not_sent),
 		TEST(test_connect_tells_the_origin),
 		TEST(test_replies_of_the_vectors_prove),
