@@ -136,6 +136,11 @@ realm_check(struct config_pass *pass, unsigned index)
 	realm_check_times(pass, to, from);
 	to->freshness = from->freshness != NULL ? (enum table_freshness) * from->freshness
 						: TABLE_FRESHNESS_CLOCK;
+	if (to->freshness == TABLE_FRESHNESS_SERIAL)
+		config_pass_warn(pass, "freshness",
+			"serial: after a crash, what was accepted since serials were last written "
+			"(a second, or since the disk was full) may be accepted once more; choose "
+			"clock where nodes have clocks");
 	to->origin = from->origin != NULL ? (enum table_origin_mode) * from->origin
 					  : TABLE_ORIGIN_STRICT;
 	to->mode = from->mode != NULL ? (enum table_mode) * from->mode : TABLE_MODE_ENFORCE;

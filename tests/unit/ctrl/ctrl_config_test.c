@@ -321,6 +321,25 @@ test_warnings(void **state)
 	config_destroy(config);
 }
 
+/* What freshness serial costs is said once for each such realm, on its line. */
+static void
+test_serial_warning(void **state)
+{
+	struct reason reason;
+	struct config *config =
+		load(HEAD "realms:\n  - {name: a, id: 8}\n  - name: lab\n    id: 7\n"
+			  "    freshness: serial\n" GROUP,
+			&reason);
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config->warning_count, 2); /* and nobody reads realm a */
+	assert_non_null(
+		strstr(config->warnings[0], ":8: realms[1].freshness: serial: after a crash"));
+	assert_null(strchr(config->warnings[0], '\n'));
+	config_destroy(config);
+}
+
 /* The largest power of two that fits, and only where the operator did not choose. */
 static void
 test_windows(void **state)
@@ -551,6 +570,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_heavy),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_serial_warning),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_caller_is_not_root),
