@@ -129,7 +129,8 @@ replay_begin(struct ctrl *ctrl, struct reason *reason)
 	ctrl->serials = ctrl->floor != NULL ? serials_open(dir, reason) : NULL;
 	if (ctrl->serials == NULL)
 		return -EIO;
-	loaded = snapshot_load(dir, ctrl->config, &ctrl->shared.store, ctrl->floors_us, reason);
+	loaded = snapshot_load(dir, floor_run(ctrl->floor), ctrl->config, &ctrl->shared.store,
+		ctrl->floors_us, reason);
 	if (loaded < 0)
 		return loaded;
 	ctrl->has_windows = loaded == 1;
@@ -447,8 +448,8 @@ replay_end(struct ctrl *ctrl)
 
 	starter_stop(&ctrl->starter);
 	memory_write(ctrl);
-	if (snapshot_save(ctrl->config->state_dir, ctrl->config, &ctrl->shared.store,
-		    ctrl->floors_us, &reason) != 0)
+	if (snapshot_save(ctrl->config->state_dir, floor_run(ctrl->floor), ctrl->config,
+		    &ctrl->shared.store, ctrl->floors_us, &reason) != 0)
 		log_error("replay", "%s", reason.text);
 }
 
@@ -458,7 +459,10 @@ ctrl_run(struct ctrl *ctrl)
 	struct reason reason;
 	int error;
 
-	error = snapshot_remove(ctrl->config->state_dir, &reason);
+	/* From here on the windows of the last run are old, however often they are put back. */
+	error = floor_run_begin(ctrl->floor, clock_real_us(), &reason);
+	if (error == 0)
+		error = snapshot_remove(ctrl->config->state_dir, &reason);
 	if (error == 0)
 		error = supervise_start(ctrl->supervise, &reason);
 	if (error != 0) {

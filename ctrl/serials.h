@@ -3,8 +3,9 @@
 
 /*
  * Serial ceilings: what a gateway must remember of nodes in realms of freshness `serial`, where no
- * clock tells old from new. Each node has a durable ceiling above every serial it was seen to have used
- * when the second was last over; when the windows are gone, its window begins there, so that everything below is STALE.
+ * clock tells old from new. Each node has a durable ceiling above every serial it was seen to have
+ * used, looked at each second; when the windows are gone, its window begins there, so that
+ * everything below is STALE.
  *
  * A ceiling is raised by SERIALS_STEP when the node's top comes within half of that, looked at each
  * second. A node of ordinary issuers cannot climb so far in a second but by taking a new incarnation;

@@ -19,7 +19,7 @@
 static_assert(SNAPSHOT_DIGEST == crypto_generichash_BYTES, "libsodium");
 
 static void
-header_make(struct snapshot_header *header, const struct config *config,
+header_make(struct snapshot_header *header, const char *run, const struct config *config,
 	const struct replay_store *store, const uint64_t floors_us[TABLE_REALMS_MAX])
 {
 	memset(header, 0, sizeof(*header));
@@ -27,6 +27,7 @@ header_make(struct snapshot_header *header, const struct config *config,
 	header->version = SNAPSHOT_VERSION;
 	header->realm_count = config->realm_count;
 	header->store_size = store->header->size;
+	snprintf(header->run, sizeof(header->run), "%s", run);
 	for (unsigned i = 0; i < config->realm_count; i++)
 		header->realms[i] = (struct snapshot_realm){
 			.id = config->realms[i].id,
@@ -44,11 +45,12 @@ header_fits(const struct snapshot_header *header, const struct config *config,
 	uint64_t floors_us[TABLE_REALMS_MAX] = {0};
 	struct snapshot_header own;
 
-	if (header->realm_count > TABLE_REALMS_MAX)
+	if (header->realm_count > TABLE_REALMS_MAX ||
+		memchr(header->run, '\0', sizeof(header->run)) == NULL)
 		return false;
 	for (unsigned i = 0; i < header->realm_count; i++)
 		floors_us[i] = header->realms[i].floor_us;
-	header_make(&own, config, store, floors_us);
+	header_make(&own, header->run, config, store, floors_us);
 	return memcmp(&own, header, sizeof(own)) == 0;
 }
 
@@ -142,15 +144,16 @@ file_publish(int dir_fd, const struct snapshot_header *header, const struct repl
 }
 
 int
-snapshot_save(const char *dir, const struct config *config, const struct replay_store *store,
-	const uint64_t floors_us[TABLE_REALMS_MAX], struct reason *reason)
+snapshot_save(const char *dir, const char *run, const struct config *config,
+	const struct replay_store *store, const uint64_t floors_us[TABLE_REALMS_MAX],
+	struct reason *reason)
 {
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
 	struct snapshot_header header;
 
 	if (dir_fd < 0)
 		return reason_set(reason, errno, "%s: %s", dir, strerror(errno));
-	header_make(&header, config, store, floors_us);
+	header_make(&header, run, config, store, floors_us);
 	error = file_publish(dir_fd, &header, store);
 	close(dir_fd);
 	if (error != 0)
@@ -226,8 +229,8 @@ pass_begin(struct reader *reader, struct snapshot_header *header)
 
 /* Looked at in full before anything is taken from it. NULL, or why it is not used. */
 static const char *
-snapshot_read(FILE *file, const struct config *config, const struct replay_store *store,
-	uint64_t floors_us[TABLE_REALMS_MAX])
+snapshot_read(FILE *file, const char *run, const struct config *config,
+	const struct replay_store *store, uint64_t floors_us[TABLE_REALMS_MAX])
 {
 	struct reader reader = {.file = file};
 	struct snapshot_header header;
@@ -239,6 +242,8 @@ snapshot_read(FILE *file, const struct config *config, const struct replay_store
 		return "has other realms or window sizes than the configuration";
 	if (!pages_get(&reader, store, false))
 		return "is damaged";
+	if (run[0] == '\0' || strcmp(header.run, run) != 0)
+		return "is of another run than the time stamp (clock)";
 	if (!pass_begin(&reader, &header) || !pages_get(&reader, store, true))
 		return "changed while it was read";
 	for (unsigned i = 0; i < config->realm_count; i++)
@@ -247,8 +252,8 @@ snapshot_read(FILE *file, const struct config *config, const struct replay_store
 }
 
 int
-snapshot_load(const char *dir, const struct config *config, struct replay_store *store,
-	uint64_t floors_us[TABLE_REALMS_MAX], struct reason *reason)
+snapshot_load(const char *dir, const char *run, const struct config *config,
+	struct replay_store *store, uint64_t floors_us[TABLE_REALMS_MAX], struct reason *reason)
 {
 	char path[PATH_MAX];
 	const char *unused;
@@ -267,7 +272,7 @@ snapshot_load(const char *dir, const struct config *config, struct replay_store 
 		(st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		unused = "is not ours alone";
 	else
-		unused = snapshot_read(file, config, store, floors_us);
+		unused = snapshot_read(file, run, config, store, floors_us);
 	fclose(file);
 	if (unused != NULL)
 		log_warning("replay", "%s %s: it is not used", path, unused);

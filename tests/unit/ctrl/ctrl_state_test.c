@@ -14,6 +14,7 @@
 #define SECOND_US 1000000ull
 #define NODES     20u
 #define BITS      256u
+#define RUN       "0123456789abcdef0123456789abcdef"
 
 static struct reason reason;
 
@@ -42,6 +43,43 @@ test_floor(void **state)
 	fixture_write("clock", "nonsense", 8, 0600);
 	assert_null(floor_open(fixture_dir, &reason));
 	assert_non_null(strstr(reason.text, "clock is damaged"));
+	unlink(fixture_path("clock"));
+}
+
+/* The run's number is remembered with the stamp, and each run has another. */
+static void
+test_floor_run(void **state)
+{
+	struct floor *floor = floor_open(fixture_dir, &reason);
+	char run[FLOOR_RUN_SIZE];
+
+	(void)state;
+	assert_non_null(floor);
+	assert_string_equal(floor_run(floor), "");
+	assert_int_equal(floor_run_begin(floor, 600 * SECOND_US, &reason), 0);
+	snprintf(run, sizeof(run), "%s", floor_run(floor));
+	assert_int_equal(strlen(run), FLOOR_RUN_SIZE - 1);
+	assert_int_equal(floor_stamp(floor, 700 * SECOND_US, &reason), 0);
+	floor_close(floor);
+	floor = floor_open(fixture_dir, &reason);
+	assert_non_null(floor);
+	assert_string_equal(floor_run(floor), run);
+	assert_int_equal(floor_us(floor, 0, 0), 702 * SECOND_US);
+	assert_int_equal(floor_run_begin(floor, 5 * SECOND_US, &reason), 0);
+	assert_string_not_equal(floor_run(floor), run);
+	assert_int_equal(floor_us(floor, 0, 0), 702 * SECOND_US);
+	floor_close(floor);
+	/* As it was before runs had numbers. */
+	fixture_write("clock", "00000000000600000000\n", 21, 0600);
+	floor = floor_open(fixture_dir, &reason);
+	assert_non_null(floor);
+	assert_string_equal(floor_run(floor), "");
+	assert_int_equal(floor_us(floor, 0, 0), 602 * SECOND_US);
+	assert_int_equal(floor_ahead_us(floor, 600 * SECOND_US), 0);
+	assert_int_equal(floor_ahead_us(floor, 590 * SECOND_US), 600 * SECOND_US);
+	floor_close(floor);
+	fixture_write("clock", "00000000000600000000\n0123456789abcdef", 37, 0600);
+	assert_null(floor_open(fixture_dir, &reason));
 	unlink(fixture_path("clock"));
 }
 
@@ -185,11 +223,11 @@ test_snapshot(void **state)
 	(void)state;
 	fill(&old);
 	assert_int_equal(
-		snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 0);
+		snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us, &reason), 0);
 	assert_int_equal(
-		snapshot_save(fixture_dir, old.config, &old.replay, floors_us, &reason), 0);
+		snapshot_save(fixture_dir, RUN, old.config, &old.replay, floors_us, &reason), 0);
 	assert_int_equal(
-		snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 1);
+		snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us, &reason), 1);
 	assert_int_equal(loaded_us[0], 12345);
 	for (uint32_t node = 1; node <= NODES; node++) {
 		assert_true(replay_window_is_clean(&new.replay, node, 7, node));
@@ -202,7 +240,35 @@ test_snapshot(void **state)
 	assert_int_equal(snapshot_remove(fixture_dir, &reason), 0);
 	assert_int_equal(snapshot_remove(fixture_dir, &reason), 0);
 	assert_int_equal(
-		snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 0);
+		snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us, &reason), 0);
+	store_drop(&old);
+	store_drop(&new);
+}
+
+/* Of its own run only: an old copy put back is older than what was accepted since. */
+static void
+test_snapshot_run(void **state)
+{
+	static const char *const others[] = {
+		"", "0123456789abcdef0123456789abcdee", "0123456789abcdef"};
+	uint64_t floors_us[TABLE_REALMS_MAX] = {0};
+	struct store old = store_make(BITS), new = store_make(BITS);
+
+	(void)state;
+	fill(&old);
+	assert_int_equal(
+		snapshot_save(fixture_dir, RUN, old.config, &old.replay, floors_us, &reason), 0);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_int_equal(snapshot_load(fixture_dir, others[i], new.config, &new.replay,
+					 floors_us, &reason),
+			0);
+	for (uint32_t node = 1; node <= NODES; node++)
+		assert_int_equal(new.replay.nodes[node].top, 0);
+	assert_int_equal(
+		snapshot_save(fixture_dir, "", old.config, &old.replay, floors_us, &reason), 0);
+	assert_int_equal(
+		snapshot_load(fixture_dir, "", new.config, &new.replay, floors_us, &reason), 0);
+	assert_int_equal(snapshot_remove(fixture_dir, &reason), 0);
 	store_drop(&old);
 	store_drop(&new);
 }
@@ -220,9 +286,9 @@ test_snapshot_damage(void **state)
 	(void)state;
 	fill(&old);
 	assert_int_equal(
-		snapshot_save(fixture_dir, old.config, &old.replay, floors_us, &reason), 0);
+		snapshot_save(fixture_dir, RUN, old.config, &old.replay, floors_us, &reason), 0);
 	assert_int_equal(
-		snapshot_load(fixture_dir, wide.config, &wide.replay, loaded_us, &reason), 0);
+		snapshot_load(fixture_dir, RUN, wide.config, &wide.replay, loaded_us, &reason), 0);
 	assert_int_equal(stat(fixture_path("windows"), &st), 0);
 	bytes = malloc((size_t)st.st_size);
 	assert_non_null(bytes);
@@ -234,21 +300,23 @@ test_snapshot_damage(void **state)
 		bytes[i] ^= 0x10;
 		fixture_write("windows", bytes, (size_t)st.st_size, 0600);
 		bytes[i] ^= 0x10;
-		assert_int_equal(
-			snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 0);
+		assert_int_equal(snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us,
+					 &reason),
+			0);
 		fixture_write("windows", bytes, i, 0600); /* torn */
-		assert_int_equal(
-			snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 0);
+		assert_int_equal(snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us,
+					 &reason),
+			0);
 	}
 	assert_int_equal(loaded_us[0], 77);
 	for (uint32_t node = 1; node <= NODES; node++)
 		assert_int_equal(new.replay.nodes[node].top, 0);
 	fixture_write("windows", bytes, (size_t)st.st_size, 0620);
 	assert_int_equal(
-		snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 0);
+		snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us, &reason), 0);
 	fixture_write("windows", bytes, (size_t)st.st_size, 0600);
 	assert_int_equal(
-		snapshot_load(fixture_dir, new.config, &new.replay, loaded_us, &reason), 1);
+		snapshot_load(fixture_dir, RUN, new.config, &new.replay, loaded_us, &reason), 1);
 	free(bytes);
 	store_drop(&old);
 	store_drop(&new);
@@ -260,9 +328,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_floor),
+		cmocka_unit_test(test_floor_run),
 		cmocka_unit_test(test_serials),
 		cmocka_unit_test(test_serials_climb),
 		cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_snapshot_run),
 		cmocka_unit_test(test_snapshot_damage),
 	};
 
