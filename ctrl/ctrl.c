@@ -375,6 +375,7 @@ second_due(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	memory_write(context);
+	nodes_expire(context);
 }
 
 static int

@@ -68,7 +68,11 @@ int ctrl_run(struct ctrl *ctrl);
 
 /* ---- nodes.c: nodes of a running gateway ---- */
 
-/* Loads all nodes of the registry into the key table, with their windows. 0 or -errno. */
+/*
+ * Loads all nodes of the registry into the key table, with their windows. What the table has no
+ * room for (old epochs, further prefixes, nodes above nodes_max) is left out and logged. 0, or
+ * -errno if the registry cannot be read.
+ */
 int nodes_load(struct ctrl *ctrl, struct reason *reason);
 
 /* As the registry's functions, and then into the key table; the caller asks for the uptake. */
@@ -80,6 +84,9 @@ int nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_
 	struct reason *reason);
 int nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason);
+
+/* Gives the places of epochs that are over to others; each second. */
+void nodes_expire(struct ctrl *ctrl);
 
 /*
  * Takes realms and groups from the configuration file again, if it is good and can be had without

@@ -66,7 +66,21 @@ void keytable_policy_set(struct keytable *table, const struct table_policy *poli
 int keytable_node_set(struct keytable *table, unsigned realm_index,
 	const struct registry_node *node, struct reason *reason);
 
-/* Takes a node out: its slot is free, its keys go with the next publish. */
+/* Would keytable_node_set do it? 0, or what it would answer; nothing changes. */
+int keytable_node_fits(const struct keytable *table, unsigned realm_index,
+	const struct registry_node *node, struct reason *reason);
+
+/*
+ * Cuts off the oldest epochs and the last prefixes for which there is no room; the newest epoch and
+ * the first prefix have theirs in the node's slot. True if something was cut off.
+ */
+bool keytable_node_trim(
+	const struct keytable *table, unsigned realm_index, struct registry_node *node);
+
+/* Takes out further epochs that ended before before_s[realm index]. Returns how many. */
+unsigned keytable_extras_expire(struct keytable *table, const uint32_t before_s[TABLE_REALMS_MAX]);
+
+/* Takes a node out, if the table can have it at all: its slot is free, its keys go with the next publish. */
 void keytable_node_clear(struct keytable *table, unsigned realm_index, uint32_t node);
 
 /* The hand-off shard of a node. */

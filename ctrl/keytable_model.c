@@ -210,22 +210,47 @@ bucket_take_out(struct keytable *table, uint32_t index)
 
 /* ---- further epochs ---- */
 
+/* Takes out the epoch that *link leads to, which then leads to the one behind it. */
+static void
+extra_drop(struct keytable *table, struct keytable_node *node, uint32_t *link)
+{
+	uint32_t index = *link - 1;
+	struct keytable_extra *extra = &table->extras[index];
+
+	*link = extra->next;
+	bucket_take_out(table, index);
+	memset(extra, 0, sizeof(*extra));
+	table->free_extras[table->free_extra_count++] = index;
+	keytable_mark(table, KEYTABLE_EXTRAS, index);
+	table->realms[node->realm_index].counts.extras--;
+}
+
 static void
 extras_clear(struct keytable *table, struct keytable_node *node)
 {
-	uint32_t next;
+	while (node->extra != 0)
+		extra_drop(table, node, &node->extra);
+}
 
-	for (uint32_t at = node->extra; at != 0; at = next) {
-		struct keytable_extra *extra = &table->extras[at - 1];
+unsigned
+keytable_extras_expire(struct keytable *table, const uint32_t before_s[TABLE_REALMS_MAX])
+{
+	unsigned count = 0;
 
-		next = extra->next;
-		bucket_take_out(table, at - 1);
-		memset(extra, 0, sizeof(*extra));
-		table->free_extras[table->free_extra_count++] = at - 1;
-		keytable_mark(table, KEYTABLE_EXTRAS, at - 1);
-		table->realms[node->realm_index].counts.extras--;
+	for (uint32_t i = 0; i < table->shape.extra_count; i++) {
+		const struct keytable_extra *extra = &table->extras[i];
+		struct keytable_node *node = &table->nodes[extra->slot];
+		uint32_t *link = &node->extra;
+
+		if (!extra->epoch.is_used ||
+			extra->epoch.not_after_s >= before_s[node->realm_index])
+			continue;
+		while (*link != i + 1)
+			link = &table->extras[*link - 1].next;
+		extra_drop(table, node, link);
+		count++;
 	}
-	node->extra = 0;
+	return count;
 }
 
 static struct keytable_epoch
@@ -280,14 +305,16 @@ prefixes_clear(struct keytable *table, struct keytable_node *node)
 	mark_prefixes(table);
 }
 
-/* The first run of `count` free entries, or 0. */
+/* The first run of `count` entries that are free, or are the node's own and given back; or 0. */
 static uint32_t
-prefixes_find(const struct keytable *table, unsigned count)
+prefixes_find(const struct keytable *table, const struct keytable_node *node, unsigned count)
 {
+	uint32_t own = node->origin_more, own_end = own + node->more_count;
+	uint32_t i = own != 0 && own < table->prefix_hint ? own : table->prefix_hint;
 	unsigned run = 0;
 
-	for (uint32_t i = table->prefix_hint; i < table->shape.prefix_count; i++) {
-		run = table->prefix_used[i] ? 0 : run + 1;
+	for (; i < table->shape.prefix_count; i++) {
+		run = table->prefix_used[i] && (i < own || i >= own_end) ? 0 : run + 1;
 		if (run == count)
 			return i + 1 - count;
 	}
@@ -336,30 +363,79 @@ node_reset(struct keytable *table, uint32_t slot, unsigned realm_index)
 	keytable_mark(table, KEYTABLE_SLOTS, slot);
 }
 
-/* Room for the further epochs and prefixes, counting what the node gives back; *first gets where. */
-static int
-room_check(struct keytable *table, const struct keytable_node *node,
-	const struct registry_node *from, uint32_t *first, struct reason *reason)
+/* How many epochs the node may have, counting the places it gives back. */
+static uint32_t
+epochs_room(const struct keytable *table, const struct keytable_node *node)
 {
-	uint32_t own_extras = 0;
+	uint32_t room = 1 + table->free_extra_count;
 
 	for (uint32_t at = node->extra; at != 0; at = table->extras[at - 1].next)
-		own_extras++;
-	if (from->epoch_count > 1 + own_extras + table->free_extra_count)
+		room++;
+	return room;
+}
+
+/* Room for the further epochs and prefixes; *first gets where the prefixes go. */
+static int
+room_check(const struct keytable *table, const struct keytable_node *node,
+	const struct registry_node *from, uint32_t *first, struct reason *reason)
+{
+	*first = 0;
+	if (from->epoch_count > epochs_room(table, node))
 		return reason_set(reason, ENOSPC,
 			"all %u places for further epochs are taken; wait until older epochs end, "
-			"or "
-			"revoke nodes",
+			"or revoke nodes",
 			table->shape.extra_count);
-	*first = 0;
 	if (from->prefix_count <= 1)
 		return 0;
-	*first = prefixes_find(table, from->prefix_count - 1);
+	*first = prefixes_find(table, node, from->prefix_count - 1);
 	if (*first == 0)
 		return reason_set(reason, ENOSPC,
 			"all %u places for further prefixes are taken; give nodes fewer prefixes",
 			table->shape.prefix_count - 1);
 	return 0;
+}
+
+/* Can the node be put as it stands? A revoked one needs no room. */
+static int
+node_check(const struct keytable *table, const struct keytable_realm *realm,
+	const struct registry_node *from, uint32_t *first, struct reason *reason)
+{
+	if (from->node == 0 || from->node > realm->nodes_max)
+		return reason_set(reason, ERANGE,
+			"node %u is above nodes_max (%u); raise it and restart credgated",
+			from->node, realm->nodes_max);
+	if (!from->is_live || from->epoch_count == 0)
+		return 0;
+	return room_check(table, &table->nodes[realm->base + from->node], from, first, reason);
+}
+
+int
+keytable_node_fits(const struct keytable *table, unsigned realm_index,
+	const struct registry_node *node, struct reason *reason)
+{
+	uint32_t first;
+
+	return node_check(table, &table->realms[realm_index], node, &first, reason);
+}
+
+bool
+keytable_node_trim(const struct keytable *table, unsigned realm_index, struct registry_node *node)
+{
+	const struct keytable_realm *realm = &table->realms[realm_index];
+	const struct keytable_node *known = &table->nodes[realm->base + node->node];
+	bool is_cut = false;
+
+	if (node->node == 0 || node->node > realm->nodes_max)
+		return false;
+	if (node->epoch_count > epochs_room(table, known)) {
+		node->epoch_count = epochs_room(table, known);
+		is_cut = true;
+	}
+	while (node->prefix_count > 1 && prefixes_find(table, known, node->prefix_count - 1) == 0) {
+		node->prefix_count--;
+		is_cut = true;
+	}
+	return is_cut;
 }
 
 static void
@@ -385,19 +461,14 @@ keytable_node_set(struct keytable *table, unsigned realm_index, const struct reg
 {
 	const struct keytable_realm *realm = &table->realms[realm_index];
 	uint32_t slot = realm->base + from->node, first = 0;
-	struct keytable_node *node = &table->nodes[slot];
-	bool is_live = from->is_live && from->epoch_count > 0;
-	int error;
+	int error = node_check(table, realm, from, &first, reason);
 
-	if (from->node == 0 || from->node > realm->nodes_max)
-		return reason_set(reason, ERANGE,
-			"node %u is above nodes_max (%u); raise it and restart credgated",
-			from->node, realm->nodes_max);
-	error = is_live ? room_check(table, node, from, &first, reason) : 0;
 	if (error != 0)
 		return error;
 	node_reset(table, slot, realm_index);
-	if (!is_live) {
+	if (!from->is_live || from->epoch_count == 0) {
+		struct keytable_node *node = &table->nodes[slot];
+
 		node->state = KEY_SLOT_REVOKED;
 		node->epoch.epoch = from->highest;
 		table->realms[realm_index].counts.revoked++;
@@ -412,5 +483,9 @@ keytable_node_set(struct keytable *table, unsigned realm_index, const struct reg
 void
 keytable_node_clear(struct keytable *table, unsigned realm_index, uint32_t node)
 {
-	node_reset(table, table->realms[realm_index].base + node, realm_index);
+	const struct keytable_realm *realm = &table->realms[realm_index];
+
+	/* The registry may have nodes from a time when nodes_max was larger. */
+	if (node != 0 && node <= realm->nodes_max)
+		node_reset(table, realm->base + node, realm_index);
 }

@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctrl/clock.h"
 #include "ctrl/ctrl.h"
 #include "ctrl/log.h"
+
+#define SECOND_US 1000000u
+
+#define LOAD_COMPLAINTS_MAX 20u
 
 /* Epochs of another master cannot be derived: only those of the one that is loaded stay. */
 static unsigned
@@ -20,62 +25,110 @@ epochs_keep_ours(struct registry_node *node, const char *master)
 	return dropped;
 }
 
+/* Of an epoch that ended before this no credential can be good: skew and lifetime are over too. */
+static uint32_t
+ended_before_s(const struct config_realm *realm)
+{
+	uint64_t grace_s = realm->ttl_max_s + (realm->skew_ms + 999) / 1000;
+	uint64_t now_s = clock_real_us() / SECOND_US;
+
+	return now_s > grace_s ? (uint32_t)(now_s - grace_s) : 0;
+}
+
+/* The newest stays, so that the verdict says what is wrong with it. */
+static void
+epochs_drop_ended(struct registry_node *node, uint32_t before_s)
+{
+	unsigned kept = 1;
+
+	if (node->epoch_count == 0)
+		return;
+	for (unsigned i = 1; i < node->epoch_count; i++)
+		if (node->epochs[i].not_after_s >= before_s)
+			node->epochs[kept++] = node->epochs[i];
+	node->epoch_count = kept;
+}
+
+/* The registry's node as the key table is to have it. Returns how many epochs are not ours. */
+static unsigned
+node_derive(const struct ctrl *ctrl, unsigned realm_index, struct registry_node *node)
+{
+	unsigned foreign = epochs_keep_ours(node, ctrl->secrets[realm_index].fingerprint);
+
+	epochs_drop_ended(node, ended_before_s(&ctrl->config->realms[realm_index]));
+	return foreign;
+}
+
 /* The window first: a key in force without its window would find every serial stale. */
 static int
-node_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *from,
+node_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason)
 {
 	const struct config_realm *realm = &ctrl->config->realms[realm_index];
-	struct registry_node node = *from;
+	int error = keytable_node_fits(ctrl->keys, realm_index, node, reason);
 
-	if (epochs_keep_ours(&node, ctrl->secrets[realm_index].fingerprint) > 0)
-		log_warning(realm->name,
-			"node %s has keys of another master secret, which are refused; revoke it "
-			"and "
-			"add it again, or restore that master",
-			node.name);
-	if (node.node > realm->nodes_max)
-		return reason_set(reason, ERANGE,
-			"node %u of realm %s is above nodes_max (%u); raise it and restart "
-			"credgated",
-			node.node, realm->name, realm->nodes_max);
-	if (node.is_live)
-		replay_window_assign(&ctrl->shared.store, ctrl->bases[realm_index] + node.node,
-			realm->id, node.node);
-	return keytable_node_set(ctrl->keys, realm_index, &node, reason);
+	if (error != 0)
+		return error;
+	if (node->is_live)
+		replay_window_assign(&ctrl->shared.store, ctrl->bases[realm_index] + node->node,
+			realm->id, node->node);
+	return keytable_node_set(ctrl->keys, realm_index, node, reason);
 }
 
 struct load {
 	struct ctrl *ctrl;
 	unsigned realm_index;
-	struct reason *reason;
-	int error;
+	unsigned cut_count; /* nodes that are not in force as the registry has them */
 };
 
+/* The first few by name; a table that is far too small must not fill the log. */
+static void
+load_complain(struct load *load, const struct registry_node *node, const char *what)
+{
+	if (++load->cut_count <= LOAD_COMPLAINTS_MAX)
+		log_error(load->ctrl->config->realms[load->realm_index].name, "node %s (%u) %s",
+			node->name, node->node, what);
+}
+
+/* Whatever is wrong with one node, the others are put in force. */
 static bool
-node_load(const struct registry_node *node, void *context)
+node_load(const struct registry_node *from, void *context)
 {
 	struct load *load = context;
 	struct ctrl *ctrl = load->ctrl;
 	const struct config_realm *realm = &ctrl->config->realms[load->realm_index];
+	struct registry_node node = *from;
+	struct reason reason;
 
-	load->error = node_put(ctrl, load->realm_index, node, load->reason);
-	if (load->error == 0 && !ctrl->has_windows && realm->freshness == TABLE_FRESHNESS_SERIAL)
+	if (node_derive(ctrl, load->realm_index, &node) > 0)
+		load_complain(load, from,
+			"has keys of another master secret, which are refused; revoke it and add "
+			"it again, or restore that master");
+	if (node.is_live && keytable_node_trim(ctrl->keys, load->realm_index, &node))
+		load_complain(load, from,
+			"lost its oldest epochs or last prefixes: their places in the key table "
+			"are taken; revoke nodes or give them fewer prefixes, and restart");
+	if (node_put(ctrl, load->realm_index, &node, &reason) != 0)
+		load_complain(load, from, reason.text);
+	else if (!ctrl->has_windows && realm->freshness == TABLE_FRESHNESS_SERIAL)
 		serials_restore(ctrl->serials, &ctrl->shared.store,
-			ctrl->bases[load->realm_index] + node->node, realm->id, node->node);
-	return load->error == 0;
+			ctrl->bases[load->realm_index] + node.node, realm->id, node.node);
+	return true;
 }
 
 int
 nodes_load(struct ctrl *ctrl, struct reason *reason)
 {
 	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
-		struct load load = {.ctrl = ctrl, .realm_index = i, .reason = reason};
-		int error = registry_walk(
-			ctrl->registry, ctrl->config->realms[i].id, 0, node_load, &load, reason);
+		const struct config_realm *realm = &ctrl->config->realms[i];
+		struct load load = {.ctrl = ctrl, .realm_index = i};
+		int error = registry_walk(ctrl->registry, realm->id, 0, node_load, &load, reason);
 
-		if (error != 0 || load.error != 0)
-			return error != 0 ? error : load.error;
+		if (error != 0)
+			return error;
+		if (load.cut_count > LOAD_COMPLAINTS_MAX)
+			log_error(realm->name, "and %u nodes more are like that",
+				load.cut_count - LOAD_COMPLAINTS_MAX);
 	}
 	return 0;
 }
@@ -102,39 +155,75 @@ prefixes_check(struct ctrl *ctrl, const struct config_realm *realm,
 		realm->name);
 }
 
-static void
-request_complete(const struct ctrl *ctrl, unsigned realm_index, struct registry_request *request)
+struct admission {
+	const struct ctrl *ctrl;
+	unsigned realm_index;
+};
+
+/* What the registry must not write, because the key table could not have it. */
+static int
+node_admit(const struct registry_node *from, void *context, struct reason *reason)
 {
+	const struct admission *admission = context;
+	struct registry_node node = *from;
+
+	node_derive(admission->ctrl, admission->realm_index, &node);
+	return keytable_node_fits(admission->ctrl->keys, admission->realm_index, &node, reason);
+}
+
+static void
+request_complete(struct admission *admission, struct registry_request *request)
+{
+	const struct ctrl *ctrl = admission->ctrl;
+	unsigned realm_index = admission->realm_index;
 	const struct config_realm *realm = &ctrl->config->realms[realm_index];
 
 	request->realm = realm->id;
 	request->realm_name = realm->name;
 	request->nodes_max = realm->nodes_max;
 	request->master = ctrl->secrets[realm_index].fingerprint;
+	request->admit = node_admit;
+	request->admit_context = admission;
+}
+
+/* What the registry answered, into the key table. */
+static int
+changed_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *from,
+	struct reason *reason)
+{
+	struct registry_node node = *from;
+
+	if (node_derive(ctrl, realm_index, &node) > 0)
+		log_warning(ctrl->config->realms[realm_index].name,
+			"node %s has keys of another master secret too, which are refused",
+			node.name);
+	return node_put(ctrl, realm_index, &node, reason);
 }
 
 int
 nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
 	struct registry_node *node, struct reason *reason)
 {
+	struct admission admission = {ctrl, realm_index};
 	int error;
 
-	request_complete(ctrl, realm_index, request);
+	request_complete(&admission, request);
 	error = prefixes_check(ctrl, &ctrl->config->realms[realm_index], request, reason);
 	if (error == 0)
 		error = registry_node_add(ctrl->registry, request, node, reason);
-	return error != 0 ? error : node_put(ctrl, realm_index, node, reason);
+	return error != 0 ? error : changed_put(ctrl, realm_index, node, reason);
 }
 
 int
 nodes_rotate(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
 	uint32_t until_s, struct registry_node *node, struct reason *reason)
 {
+	struct admission admission = {ctrl, realm_index};
 	int error;
 
-	request_complete(ctrl, realm_index, request);
+	request_complete(&admission, request);
 	error = registry_node_rotate(ctrl->registry, request, until_s, node, reason);
-	return error != 0 ? error : node_put(ctrl, realm_index, node, reason);
+	return error != 0 ? error : changed_put(ctrl, realm_index, node, reason);
 }
 
 int
@@ -146,6 +235,8 @@ nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_node
 
 	if (error != 0)
 		return error;
+	if (node->node > ctrl->config->realms[realm_index].nodes_max)
+		return 0; /* it is not in the key table */
 	revoked.is_live = false;
 	revoked.epoch_count = 0;
 	return node_put(ctrl, realm_index, &revoked, reason);
@@ -160,4 +251,15 @@ nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node
 	if (error == 0)
 		keytable_node_clear(ctrl->keys, realm_index, node->node);
 	return error;
+}
+
+void
+nodes_expire(struct ctrl *ctrl)
+{
+	uint32_t before_s[TABLE_REALMS_MAX] = {0};
+
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
+		before_s[i] = ended_before_s(&ctrl->config->realms[i]);
+	if (keytable_extras_expire(ctrl->keys, before_s) > 0)
+		uptake_request(ctrl->uptake, NULL, ctrl);
 }

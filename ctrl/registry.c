@@ -817,21 +817,59 @@ prefixes_write(struct registry *registry, const struct registry_request *request
 	return error;
 }
 
-/* The row of an epoch that is not used yet. */
-static int
-epoch_make(struct registry *registry, const struct registry_request *request, uint32_t id,
-	uint16_t epoch, struct reason *reason)
+static struct registry_epoch
+epoch_asked(const struct registry_request *request, uint16_t number)
 {
-	int64_t suite = request->suite != 0 ? request->suite : CRED_SUITE_DEFAULT;
-	int64_t not_after = request->not_after_s != 0 ? request->not_after_s : UINT32_MAX;
+	struct registry_epoch epoch = {
+		.epoch = number,
+		.suite = request->suite != 0 ? request->suite : CRED_SUITE_DEFAULT,
+		.not_before_s = request->not_before_s,
+		.not_after_s = request->not_after_s != 0 ? request->not_after_s : UINT32_MAX,
+	};
+
+	snprintf(epoch.master, sizeof(epoch.master), "%s", request->master);
+	return epoch;
+}
+
+/* Asks whoever is to put the node in force, while all can still be taken back. */
+static int
+node_admit(struct registry *registry, const struct registry_request *request, uint32_t id,
+	const struct registry_epoch *epoch, struct reason *reason)
+{
+	struct registry_node node;
 	int error;
 
-	error = run(registry, reason, SQL_EPOCH_MAKE, "iiiiiit", (int64_t)request->realm,
-		(int64_t)id, (int64_t)epoch, suite, (int64_t)request->not_before_s, not_after,
-		request->master);
+	if (request->admit == NULL)
+		return 0;
+	error = registry_node_find(
+		registry, request->realm, request->realm_name, NULL, id, &node, reason);
+	if (error != 0)
+		return error;
+	if (node.epoch_count == TABLE_EPOCHS_MAX)
+		node.epoch_count--;
+	memmove(&node.epochs[1], node.epochs, node.epoch_count * sizeof(node.epochs[0]));
+	node.epochs[0] = *epoch;
+	node.epoch_count++;
+	node.highest = epoch->epoch;
+	node.is_live = true;
+	return request->admit(&node, request->admit_context, reason);
+}
+
+/* The row of an epoch that is not used yet, if the node may have it. */
+static int
+epoch_make(struct registry *registry, const struct registry_request *request, uint32_t id,
+	uint16_t number, struct reason *reason)
+{
+	struct registry_epoch epoch = epoch_asked(request, number);
+	int error = node_admit(registry, request, id, &epoch, reason);
+
+	if (error == 0)
+		error = run(registry, reason, SQL_EPOCH_MAKE, "iiiiiit", (int64_t)request->realm,
+			(int64_t)id, (int64_t)number, (int64_t)epoch.suite,
+			(int64_t)epoch.not_before_s, (int64_t)epoch.not_after_s, epoch.master);
 	if (error == 0)
 		error = run(registry, reason, SQL_NODE_RAISE, "iiii", (int64_t)request->realm,
-			(int64_t)id, (int64_t)epoch, now_s());
+			(int64_t)id, (int64_t)number, now_s());
 	return error;
 }
 

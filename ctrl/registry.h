@@ -60,6 +60,12 @@ struct registry_request {
 	unsigned prefix_count;
 	bool has_prefixes; /* else a node added again keeps those it had */
 	const char *master;
+	/*
+	 * If given: may the node be as it is going to be? Asked before anything is committed; what
+	 * it answers but 0 is the answer, and nothing is changed. MUST NOT change the registry.
+	 */
+	int (*admit)(const struct registry_node *node, void *context, struct reason *reason);
+	void *admit_context;
 };
 
 struct registry;

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Nodes between registry and key table: what is refused is written nowhere, what is written can be
+ * loaded again, and what ends gives its place back. The gateway is real but for its dataplane.
+ */
+#include "tests/unit/ctrl/ctrl_fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "ctrl/ctrl.h"
+
+#define NODES_MAX   80u
+#define EXTRAS_MAX  (NODES_MAX + 1) /* keytable_shape_for */
+#define FURTHER_MAX 1023u           /* prefixes beyond the first of each node, all told */
+
+static struct ctrl ctrl;
+static struct reason reason;
+
+static void
+gateway_start(unsigned nodes_max)
+{
+	const struct starter_config starter = {.program = "/bin/false"};
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"run_dir: %s/run\nstate_dir: %s/state\n"
+		"users: {control: 61001, dataplane: 61002}\n"
+		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
+		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
+		"realms: [{name: lab, id: 7, nodes_max: %u, window_bits: 64}]\n"
+		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
+		fixture_dir, fixture_dir, nodes_max);
+	fixture_write_text("c.yaml", text);
+	memset(&ctrl, 0, sizeof(ctrl));
+	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
+	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
+	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
+		fail_msg("%s", reason.text);
+}
+
+static void
+gateway_stop(void)
+{
+	ctrl_fini(&ctrl);
+	config_destroy(ctrl.config);
+	starter_stop(&ctrl.starter);
+}
+
+static void
+gateway_restart(unsigned nodes_max)
+{
+	gateway_stop();
+	gateway_start(nodes_max);
+}
+
+static int
+setup(void **state)
+{
+	const uint8_t master[32] = {9};
+
+	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
+		mkdir(fixture_path("state"), 0700) != 0)
+		return -1;
+	fixture_write("state/lab.master", master, sizeof(master), 0600);
+	gateway_start(NODES_MAX);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	gateway_stop();
+	return fixture_teardown(state);
+}
+
+static struct registry_node
+find(uint32_t id)
+{
+	struct registry_node node;
+
+	if (registry_node_find(ctrl.registry, 7, "lab", NULL, id, &node, &reason) != 0)
+		fail_msg("%s", reason.text);
+	return node;
+}
+
+static int
+add(const char *name, unsigned prefix_count)
+{
+	struct registry_prefix prefixes[TABLE_NODE_PREFIXES_MAX] = {0};
+	struct registry_request request = {
+		.name = name,
+		.prefixes = prefixes,
+		.prefix_count = prefix_count,
+		.has_prefixes = true,
+	};
+	struct registry_node node;
+
+	for (unsigned i = 0; i < prefix_count; i++)
+		prefixes[i] = (struct registry_prefix){{0xfd, (uint8_t)i}, 16};
+	return nodes_add(&ctrl, 0, &request, &node, &reason);
+}
+
+static void
+add_many(unsigned count, unsigned prefix_count)
+{
+	char name[16];
+
+	for (unsigned i = 1; i <= count; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		assert_int_equal(add(name, prefix_count), 0);
+	}
+}
+
+/* Node n<id>; its older keys end at `until_s`. */
+static int
+rotate(uint32_t id, uint32_t until_s)
+{
+	struct registry_node known = find(id), node;
+	struct registry_request request = {.name = known.name};
+
+	return nodes_rotate(&ctrl, 0, &request, until_s, &node, &reason);
+}
+
+/* Rotates all of `count` nodes in turn until it is refused; returns how often it was not. */
+static unsigned
+rotate_to_the_end(unsigned count, uint32_t until_s)
+{
+	unsigned done = 0;
+
+	while (rotate(1 + done % count, until_s) == 0)
+		done++;
+	assert_int_equal(reason.error, ENOSPC);
+	assert_non_null(strstr(reason.text, "places for further epochs are taken"));
+	return done;
+}
+
+static uint32_t
+extras(void)
+{
+	return keytable_counts(ctrl.keys, 0).extras;
+}
+
+/* A rotation for which there is no room leaves the registry as it was, and the next start works. */
+static void
+test_refused_epoch_is_not_written(void **state)
+{
+	struct registry_node before, after;
+
+	(void)state;
+	add_many(12, 0);
+	assert_int_equal(rotate_to_the_end(12, UINT32_MAX), EXTRAS_MAX);
+	before = find(1 + EXTRAS_MAX % 12);
+	assert_int_equal(rotate(before.node, UINT32_MAX - 2), -ENOSPC);
+	after = find(before.node);
+	assert_memory_equal(&before, &after, sizeof(before));
+	gateway_restart(NODES_MAX);
+	assert_int_equal(extras(), EXTRAS_MAX);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 12);
+	after = find(before.node);
+	assert_memory_equal(&before, &after, sizeof(before));
+}
+
+static void
+test_refused_prefixes_are_not_written(void **state)
+{
+	struct registry_node node;
+
+	(void)state;
+	add_many(FURTHER_MAX / 15, 16);
+	assert_int_equal(add("late", 16), -ENOSPC);
+	assert_non_null(strstr(reason.text, "places for further prefixes are taken"));
+	assert_int_equal(
+		registry_node_find(ctrl.registry, 7, "lab", "late", 0, &node, &reason), -ENOENT);
+	/* Its own places count as free for a node that changes. */
+	assert_int_equal(rotate(1, UINT32_MAX), 0);
+	assert_int_equal(
+		nodes_revoke(&ctrl, 0, &(struct registry_node){.realm = 7, .node = 2}, &reason), 0);
+	assert_int_equal(add("late", 16), 0);
+	gateway_restart(NODES_MAX);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, FURTHER_MAX / 15);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).prefixes, FURTHER_MAX / 15 * 15);
+}
+
+/* More than the table can have, as an older version may have written it: what fits is loaded. */
+static void
+test_load_what_fits(void **state)
+{
+	struct registry_request request = {.realm = 7, .realm_name = "lab", .nodes_max = NODES_MAX};
+	struct registry_node node;
+
+	(void)state;
+	add_many(13, 0);
+	request.master = ctrl.secrets[0].fingerprint;
+	for (unsigned i = 0; i < 13 * 7; i++) {
+		node = find(1 + i % 13);
+		request.name = node.name;
+		assert_int_equal(
+			registry_node_rotate(ctrl.registry, &request, UINT32_MAX, &node, &reason),
+			0);
+	}
+	gateway_restart(NODES_MAX);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 13);
+	assert_int_equal(extras(), EXTRAS_MAX);
+	assert_int_equal(find(13).epoch_count, 8);
+}
+
+/* Nodes above a lowered nodes_max wait in the registry; they may be revoked and deleted. */
+static void
+test_load_above_nodes_max(void **state)
+{
+	struct registry_node node;
+
+	(void)state;
+	add_many(5, 0);
+	gateway_restart(3);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 3);
+	assert_int_equal(rotate(5, UINT32_MAX), -ERANGE);
+	assert_int_equal(find(5).highest, 1);
+	node = find(5);
+	assert_int_equal(nodes_revoke(&ctrl, 0, &node, &reason), 0);
+	assert_false(find(5).is_live);
+	node = find(4);
+	assert_int_equal(nodes_delete(&ctrl, 0, &node, &reason), 0);
+	gateway_restart(NODES_MAX);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 3);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).revoked, 1);
+}
+
+/* An epoch keeps its place for lifetime and skew after its end, and then others may have it. */
+static void
+test_ended_epochs_give_place(void **state)
+{
+	const struct config_realm *realm = &ctrl.config->realms[0];
+	uint32_t grace_s = realm->ttl_max_s + (realm->skew_ms + 999) / 1000;
+	uint32_t now_s = (uint32_t)time(NULL);
+
+	(void)state;
+	add_many(12, 0);
+	assert_int_equal(rotate(1, now_s + 600 - grace_s), 0);
+	nodes_expire(&ctrl);
+	assert_int_equal(extras(), 1);
+	assert_int_equal(rotate(2, now_s - grace_s - 1), 0); /* over already: takes no place */
+	assert_int_equal(extras(), 1);
+	assert_int_equal(rotate(1, UINT32_MAX), 0);
+	assert_int_equal(rotate(3, now_s - grace_s + 1), 0);
+	assert_int_equal(extras(), 3);
+	sleep(3);
+	nodes_expire(&ctrl);
+	assert_int_equal(extras(), 2);
+	gateway_restart(NODES_MAX);
+	assert_int_equal(extras(), 2);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 12);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_refused_epoch_is_not_written),
+		TEST(test_refused_prefixes_are_not_written),
+		TEST(test_load_what_fits),
+		TEST(test_load_above_nodes_max),
+		TEST(test_ended_epochs_give_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
