@@ -219,17 +219,18 @@ every_size(uint8_t suite)
 {
 	struct batch *batch = batch_create();
 	struct random random = {suite};
+	unsigned count;
 	uint16_t size;
 	size_t c;
 
 	for (size = CRED_HEADER_SIZE; size <= TAG_MSG_SIZE_MAX; size++) {
 		batch_uniform(batch, &random, suite, size, TAG_BATCH_MAX);
-		for (c = 0; c < COUNT_OF(counts); c++) {
-			const unsigned first = random_below(&random, TAG_BATCH_MAX - counts[c] + 1);
-
-			batch_is_proved(batch, first, counts[c]);
-			batch_is_sealed(batch, first, counts[c]);
-		}
+		for (count = 1; count <= TAG_BATCH_MAX; count++)
+			batch_is_proved(
+				batch, random_below(&random, TAG_BATCH_MAX - count + 1), count);
+		for (c = 0; c < COUNT_OF(counts); c++)
+			batch_is_sealed(batch, random_below(&random, TAG_BATCH_MAX - counts[c] + 1),
+				counts[c]);
 	}
 	batch_destroy(batch);
 }
