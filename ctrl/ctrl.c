@@ -8,6 +8,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctrl/admin.h"
@@ -117,6 +118,29 @@ floors_set(struct ctrl *ctrl, uint64_t now_us)
 	}
 }
 
+/* The last run's clock was ahead: its floors are, and nobody would guess why. */
+static void
+clock_check(const struct ctrl *ctrl, uint64_t now_us)
+{
+	uint64_t ahead_us = floor_ahead_us(ctrl->floor, now_us);
+	const time_t ahead_s = (time_t)(ahead_us / 1000000);
+	bool is_in_force = false;
+	char when[32];
+	struct tm parts;
+
+	if (ahead_us == 0 || gmtime_r(&ahead_s, &parts) == NULL)
+		return;
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &parts);
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
+		is_in_force |= ctrl->floors_us[i] >= ahead_us;
+	log_error("replay",
+		"the clock of this machine was ahead, at %s: %s issued before that %s the verdict "
+		"floor. If the clock is right now, stop credgated, remove %s/clock and start it; "
+		"what was accepted while the clock was ahead may then be accepted once more",
+		when, is_in_force ? "whatever is" : "after a crash, whatever is",
+		is_in_force ? "gets" : "would get", ctrl->config->state_dir);
+}
+
 /* What was accepted before this start must not be accepted again. */
 static int
 replay_begin(struct ctrl *ctrl, struct reason *reason)
@@ -136,6 +160,7 @@ replay_begin(struct ctrl *ctrl, struct reason *reason)
 	ctrl->has_windows = loaded == 1;
 	if (!ctrl->has_windows)
 		floors_set(ctrl, now_us);
+	clock_check(ctrl, now_us);
 	return floor_stamp(ctrl->floor, now_us, reason);
 }
 

@@ -5,6 +5,7 @@
 #include "ctrl/cli/request.h"
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/clock.h"
 #include "verdict/verdict.h"
 
 #define SECOND_US 1000000ull
@@ -221,6 +222,26 @@ print_realms(const struct cli *cli, const json_t *realms)
 	table_end(&table);
 }
 
+/* Refusals that an operator would look for elsewhere: the floor after an unclean end. */
+static void
+print_floors(const json_t *realms)
+{
+	char until[PRINT_TIME_SIZE];
+	const json_t *realm;
+	uint64_t floor_us;
+	size_t i;
+
+	json_array_foreach(realms, i, realm)
+	{
+		floor_us = request_number(realm, "floor_us");
+		if (floor_us <= clock_real_us())
+			continue;
+		print_date_time(until, floor_us);
+		printf("realm %s: whatever was issued before %s gets floor\n",
+			request_text(realm, "name"), until);
+	}
+}
+
 static void
 print_groups(const struct cli *cli, const json_t *groups)
 {
@@ -255,6 +276,7 @@ print_status(const struct cli *cli, const json_t *status)
 	print_workers(cli, part(status, "workers"));
 	print_verdicts(cli, part(status, "workers"));
 	print_realms(cli, part(status, "realms"));
+	print_floors(part(status, "realms"));
 	print_groups(cli, part(status, "groups"));
 	printf("\nObservers of refusals: %" PRIu64 "\n", request_number(status, "observers"));
 }
