@@ -21,6 +21,7 @@
 #include "ctrl/windows.h"
 
 #define SERIALS_EACH_S 1
+#define END_WAIT_MS    1000
 
 /* ---- memory that may have held keys ---- */
 
@@ -466,15 +467,23 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	return error;
 }
 
-/* The dataplane is gone by now; what it marked goes on disk for the next start. */
+/*
+ * What the dataplane marked goes on disk for the next start: only if it is seen to be gone, for one
+ * that still runs accepts more than the file would know.
+ */
 static void
 replay_end(struct ctrl *ctrl)
 {
+	bool has_ended = starter_stop(&ctrl->starter) ||
+			 supervise_wait_end(ctrl->supervise, END_WAIT_MS);
 	struct reason reason;
 
-	starter_stop(&ctrl->starter);
 	memory_write(ctrl);
-	if (snapshot_save(ctrl->config->state_dir, floor_run(ctrl->floor), ctrl->config,
+	if (!has_ended)
+		log_error("replay",
+			"the dataplane was not seen to end, so its replay windows are not kept; "
+			"the next start refuses what was issued before it");
+	else if (snapshot_save(ctrl->config->state_dir, floor_run(ctrl->floor), ctrl->config,
 		    &ctrl->shared.store, ctrl->floors_us, &reason) != 0)
 		log_error("replay", "%s", reason.text);
 }

@@ -354,14 +354,18 @@ starter_receive(struct starter *starter, struct starter_event *event, int *pidfd
 	return 1;
 }
 
-void
+bool
 starter_stop(struct starter *starter)
 {
+	int status = -1;
+
 	if (starter->fd >= 0)
 		close(starter->fd);
 	starter->fd = -1;
 	if (starter->pid > 0)
-		while (waitpid(starter->pid, NULL, 0) < 0 && errno == EINTR)
+		while (waitpid(starter->pid, &status, 0) < 0 && errno == EINTR)
 			;
 	starter->pid = 0;
+	/* It exits with 0 only once it has reaped what it started. */
+	return status == 0;
 }

@@ -13,6 +13,7 @@
  * SCM_RIGHTS), later ENDED; or FAILED if it could not be executed.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -67,5 +68,8 @@ int starter_start(struct starter *starter, int setup_fd, struct reason *reason);
  */
 int starter_receive(struct starter *starter, struct starter_event *event, int *pidfd);
 
-/* Ends the starter, and with it a dataplane that still runs. */
-void starter_stop(struct starter *starter);
+/*
+ * Ends the starter, and with it a dataplane that still runs. False if it cannot say that none runs
+ * any more: the starter itself was killed before.
+ */
+bool starter_stop(struct starter *starter);

@@ -2,6 +2,7 @@
 #include "ctrl/supervise.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -485,6 +486,16 @@ supervise_stop(struct supervise *supervise)
 		return;
 	}
 	timer_set(supervise->retry, SUPERVISE_STOP_S * 1000);
+}
+
+bool
+supervise_wait_end(const struct supervise *supervise, unsigned ms)
+{
+	struct pollfd wait = {.fd = supervise->pidfd, .events = POLLIN};
+
+	if (supervise->pidfd < 0 || supervise->is_replacing)
+		return false;
+	return poll(&wait, 1, (int)ms) == 1 && (wait.revents & POLLIN) != 0;
 }
 
 const struct supervise_status *

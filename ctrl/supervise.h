@@ -13,6 +13,7 @@
  */
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ctrl/reason.h"
@@ -80,6 +81,12 @@ int supervise_start(struct supervise *supervise, struct reason *reason);
 
 /* Asks the dataplane to stop; on_stopped follows, after SUPERVISE_STOP_S at the latest. */
 void supervise_stop(struct supervise *supervise);
+
+/*
+ * Waits, without the starter, for the end of the dataplane that ran last. False if it was not seen
+ * within `ms`, or if nobody can tell which one that was.
+ */
+bool supervise_wait_end(const struct supervise *supervise, unsigned ms);
 
 /* Replaces a dataplane that does not do its work; `why` is for the log. */
 void supervise_replace(struct supervise *supervise, const char *why);

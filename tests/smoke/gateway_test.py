@@ -4,6 +4,7 @@
 running workers, two workers, who may read what, and what it says of bad files."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import (CONTROL_UID, DATAPLANE_UID, GATEWAY4, GATEWAY6, NODE4, REALM_ID,  # noqa: E402
+from lab import (CONSUMER_UID, CONTROL_UID, DATAPLANE_UID, GATEWAY4, GATEWAY6, NODE4, REALM_ID,  # noqa: E402
                  UDP_PORT, Checks, Lab, now_us, run_test)
 
 TAKES_EFFECT_WITHIN_S = 1.0
@@ -220,6 +221,106 @@ def starts_again(lab, checks, key, accepted_before):
     checks.check("after a kill, genuine again once the floor is passed", 0, code)
 
 
+def until_accepted(lab, key):
+    """Exit code of send, once it is another than floor's or ten seconds are over."""
+    deadline = time.monotonic() + 10
+    while (code := send(lab, key).returncode) == 32 + 19 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return code
+
+
+def kill_daemon(lab):
+    lab.daemon.kill()
+    lab.daemon.wait()
+
+
+def windows_put_back(lab, checks, key):
+    """An old copy of the kept windows does not reopen what was accepted since."""
+    lab.stop_daemon()
+    windows = os.path.join(lab.state_dir, "windows")
+    with open(windows, "rb") as file:
+        old = file.read()
+    lab.start_daemon()
+    once = lab.mint(key)
+    accepted = lab.watch("--group", "jobs")
+    time.sleep(0.5)
+    sock = lab.socket(4)
+    sock.sendto(once, (GATEWAY4, UDP_PORT))
+    checks.check("accepted once", 1, len(accepted.find(*sock.getsockname())))
+    kill_daemon(lab)
+    with open(windows, "wb") as file:
+        file.write(old)
+    os.chown(windows, CONTROL_UID, CONTROL_UID)
+    os.chmod(windows, 0o600)
+    lab.start_daemon()
+    refused = lab.watch("--refused")
+    time.sleep(0.5)
+    sock = lab.socket(4)
+    sock.sendto(once, (GATEWAY4, UDP_PORT))
+    checks.check("old windows put back: floor", ["floor"],
+                 [record["verdict"] for record in refused.find(*sock.getsockname())])
+    checks.check("genuine again", 0, until_accepted(lab, key))
+
+
+def end_unseen(lab, checks, key):
+    """Windows are kept only of a dataplane that was seen to end: this one is stopped, and the
+    starter that could kill it is gone."""
+    dataplane = lab.json("status")["dataplane"]["pid"]
+    starter = subprocess.run(["pgrep", "-P", str(lab.daemon.pid)], capture_output=True, text=True,
+                             check=True).stdout.split()
+    # In this order: the kernel wakes stopped children of one that dies.
+    for pid in starter:
+        os.kill(int(pid), signal.SIGKILL)
+    time.sleep(0.2)
+    os.kill(dataplane, signal.SIGSTOP)
+    lab.stop_daemon()
+    checks.check("no windows of a dataplane that may still run", False,
+                 os.path.exists(os.path.join(lab.state_dir, "windows")))
+    os.kill(dataplane, signal.SIGKILL)
+    lab.start_daemon()
+    checks.check("genuine again", 0, until_accepted(lab, key))
+
+
+def clock_was_ahead(lab, checks, key):
+    """Told with the time and the cure; and the cure works."""
+    stamp = os.path.join(lab.state_dir, "clock")
+    kill_daemon(lab)
+    with open(stamp, "r+", encoding="ascii") as file:
+        ahead = int(file.readline()) + 7200 * 10**6
+        file.seek(0)
+        file.write(f"{ahead:020d}")
+    lab.start_daemon()
+    checks.check("clock was ahead: refused", 32 + 19, send(lab, key).returncode)
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(ahead // 10**6))
+    told = [line for line in lab.log().splitlines() if "was ahead" in line]
+    checks.check("clock was ahead: told once, with time and cure", [True],
+                 [when in line and f"remove {stamp}" in line for line in told])
+    shown = lab.credgate("status").stdout.decode()
+    checks.check("clock was ahead: status shows the floor", True,
+                 "realm lab: whatever was issued before" in shown)
+    lab.stop_daemon()
+    os.unlink(stamp)
+    lab.start_daemon()
+    checks.check("clock was ahead: the cure", 0, until_accepted(lab, key))
+    shown = lab.credgate("status").stdout.decode()
+    checks.check("no floor is shown once it is passed", False, "was issued before" in shown)
+
+
+def reload_of_reader(lab, checks):
+    """Whoever has attached would go on reading: another reader needs a restart."""
+    with open(lab.config_file, encoding="utf-8") as file:
+        good = file.read()
+    with open(lab.config_file, "w", encoding="utf-8") as file:
+        file.write(good.replace(f"reader: {{uid: {CONSUMER_UID}", "reader: {uid: 61099"))
+    done = lab.credgate("reload", check=False)
+    checks.check("reload with another reader is refused", (1, True),
+                 (done.returncode, b"the reader of a group changed" in done.stderr))
+    checks.check("the reader in force stays", CONSUMER_UID,
+                 lab.json("status")["groups"][0]["reader"]["uid"])
+    with open(lab.config_file, "w", encoding="utf-8") as file:
+        file.write(good)
+
+
 def two_workers(checks, build):
     with Lab(build, workers=2) as lab:
         keys = [lab.add_node(f"w{number}") for number in range(8)]
@@ -261,6 +362,7 @@ def test(build):
         added_again(lab, checks)
         privileges(lab, checks)
         rights(lab, checks)
+        reload_of_reader(lab, checks)
         bad_keys(lab, checks, key)
         bad_files(lab, checks)
         before = lab.mint(key)
@@ -271,6 +373,9 @@ def test(build):
         bad_start(lab, checks)
         lab.start_daemon()
         starts_again(lab, checks, key, before)
+        windows_put_back(lab, checks, key)
+        end_unseen(lab, checks, key)
+        clock_was_ahead(lab, checks, key)
         checks.check("realm is the one configured", REALM_ID,
                      lab.json("realm", "list")["realms"][0]["id"])
     two_workers(checks, build)

@@ -240,9 +240,25 @@ test_stop_leaves_nothing(void **state)
 	int pidfd, socket = child_start(&starter, &hello, &pidfd);
 
 	(void)state;
-	starter_stop(&starter);
+	assert_true(starter_stop(&starter));
 	assert_true(is_gone(starter_pid));
 	assert_true(is_gone(hello.pid));
+	close(socket);
+	close(pidfd);
+}
+
+/* A starter that was killed cannot say what became of its child. */
+static void
+test_stop_without_starter(void **state)
+{
+	struct starter starter = starter_make(own_path);
+	struct hello hello;
+	int pidfd, socket = child_start(&starter, &hello, &pidfd);
+
+	(void)state;
+	kill(starter.pid, SIGKILL);
+	assert_false(starter_stop(&starter));
+	kill(hello.pid, SIGKILL);
 	close(socket);
 	close(pidfd);
 }
@@ -328,6 +344,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_start_replaces),
 		cmocka_unit_test(test_no_such_program),
 		cmocka_unit_test(test_stop_leaves_nothing),
+		cmocka_unit_test(test_stop_without_starter),
 		cmocka_unit_test(test_signals_to_all),
 		cmocka_unit_test(test_nonsense_ends_it),
 		cmocka_unit_test(test_control_killed),
