@@ -2,10 +2,12 @@
 #include "ctrl/launch.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctrl/memory.h"
+
+#define PREFIX_BYTES 8
 
 /* Device string of EAL; names are numbered by port, so that two of a driver differ. */
 static int
@@ -52,6 +54,22 @@ port_make(struct setup_port *setup, const struct config_port *port, unsigned ind
 	return 0;
 }
 
+/*
+ * The name of DPDK's own run-time directory, which it leaves behind: one for each gateway of a
+ * machine, and the same after each start, so that they do not pile up.
+ */
+static void
+prefix_make(char prefix[SETUP_NAME_SIZE], const char *run_dir)
+{
+	uint8_t digest[crypto_generichash_BYTES_MIN];
+	char hex[2 * PREFIX_BYTES + 1];
+
+	crypto_generichash(
+		digest, sizeof(digest), (const uint8_t *)run_dir, strlen(run_dir), NULL, 0);
+	sodium_bin2hex(hex, sizeof(hex), digest, PREFIX_BYTES);
+	snprintf(prefix, SETUP_NAME_SIZE, "credgate-%s", hex);
+}
+
 int
 launch_config_make(struct setup_config *setup, const struct config *config, bool has_hugepages,
 	struct reason *reason)
@@ -75,7 +93,7 @@ launch_config_make(struct setup_config *setup, const struct config *config, bool
 	setup->handoff_slots = LAUNCH_HANDOFF_SLOTS;
 	setup->main_cpu = dataplane->main_cpu;
 	memcpy(setup->worker_cpus, dataplane->cpus, sizeof(setup->worker_cpus));
-	snprintf(setup->file_prefix, sizeof(setup->file_prefix), "credgate-%d", (int)getpid());
+	prefix_make(setup->file_prefix, config->run_dir);
 	for (unsigned i = 0; error == 0 && i < config->port_count; i++)
 		error = port_make(
 			&setup->ports[i], &config->ports[i], i, dataplane->workers, reason);

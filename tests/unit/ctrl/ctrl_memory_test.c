@@ -203,10 +203,12 @@ test_launch(void **state)
 		{CONFIG_DRIVER_VDEV, "net_ring0", "net_ring0"},
 	};
 	struct config *config = calloc(1, sizeof(*config));
+	char prefix[SETUP_NAME_SIZE];
 	struct setup_config setup;
 
 	(void)state;
 	assert_non_null(config);
+	snprintf(config->run_dir, sizeof(config->run_dir), "/run/credgate");
 	config->dataplane.workers = 3;
 	config->port_count = 6;
 	for (unsigned i = 0; i < 6; i++) {
@@ -221,7 +223,12 @@ test_launch(void **state)
 		assert_int_equal(setup.ports[i].is_vdev, ports[i].driver != CONFIG_DRIVER_PCI);
 	}
 	memset(config->ports[5].device, 'x', CONFIG_PATH_SIZE - 1);
+	/* DPDK's directory: the gateway's own, at every start. */
+	memcpy(prefix, setup.file_prefix, sizeof(prefix));
+	assert_string_equal(prefix, "credgate-368bda7656239044");
+	snprintf(config->run_dir, sizeof(config->run_dir), "/run/credgate2");
 	assert_int_equal(launch_config_make(&setup, config, true, &reason), 0);
+	assert_string_not_equal(setup.file_prefix, prefix);
 	assert_int_equal(setup.hugepages, SETUP_HUGEPAGES_YES);
 	memset(config->ports[3].device, 'x', CONFIG_PATH_SIZE - 1);
 	assert_int_equal(launch_config_make(&setup, config, true, &reason), -E2BIG);
