@@ -38,8 +38,8 @@ static void *
 memory_map(const struct fixture *f, size_t size)
 {
 	const int sharing = f->params.use_hugepages ? MAP_PRIVATE : MAP_SHARED;
-	void *memory = mmap(NULL, pages(size), PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS,
-		-1, 0);
+	void *memory =
+		mmap(NULL, pages(size), PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		die("no memory");
