@@ -390,6 +390,7 @@ memory_write(struct ctrl *ctrl)
 	struct reason reason;
 
 	serials_note_all(ctrl);
+	registry_sync(ctrl->registry, NULL); /* it says itself when that begins and when it ends */
 	if (floor_stamp(ctrl->floor, clock_real_us(), &reason) != 0 ||
 		serials_sync(ctrl->serials, &reason) != 0)
 		log_error("state", "%s", reason.text);

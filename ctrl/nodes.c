@@ -226,20 +226,25 @@ nodes_rotate(struct ctrl *ctrl, unsigned realm_index, struct registry_request *r
 	return error != 0 ? error : changed_put(ctrl, realm_index, node, reason);
 }
 
+/* In force before anything is written: a full disk must not keep a stolen key alive. */
 int
 nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason)
 {
 	struct registry_node revoked = *node;
-	int error = registry_node_revoke(ctrl->registry, node->realm, node->node, reason);
+	int error;
 
-	if (error != 0)
-		return error;
-	if (node->node > ctrl->config->realms[realm_index].nodes_max)
-		return 0; /* it is not in the key table */
 	revoked.is_live = false;
 	revoked.epoch_count = 0;
-	return node_put(ctrl, realm_index, &revoked, reason);
+	/* Above nodes_max it is not in the key table anyway. */
+	if (node->node <= ctrl->config->realms[realm_index].nodes_max) {
+		error = node_put(ctrl, realm_index, &revoked, reason);
+		if (error != 0)
+			return error;
+		/* If a worker holds the other half, the caller's uptake publishes. */
+		keytable_publish(ctrl->keys);
+	}
+	return registry_node_revoke(ctrl->registry, node->realm, node->node, reason);
 }
 
 int

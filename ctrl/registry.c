@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ctrl/log.h"
+#include "ctrl/revocations.h"
 #include "wire/cred.h"
 
 #define BUSY_TIMEOUT_MS 2000
@@ -123,6 +124,7 @@ struct registry {
 	sqlite3 *db;
 	struct highwater *highwater;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
+	struct revocations unwritten;
 };
 
 /* ---- SQLite, wrapped ---- */
@@ -559,6 +561,13 @@ registry_close(struct registry *registry)
 {
 	if (registry == NULL)
 		return;
+	for (size_t i = 0; i < registry->unwritten.count; i++)
+		log_error("registry",
+			"node %u of realm id %u: its revocation could not be written in full; look "
+			"at "
+			"it after the next start, and revoke it again if it is live",
+			registry->unwritten.items[i].node, registry->unwritten.items[i].realm);
+	revocations_fini(&registry->unwritten);
 	for (size_t i = 0; i < STATEMENT_COUNT; i++)
 		sqlite3_finalize(registry->statements[i]);
 	sqlite3_close(registry->db);
@@ -654,6 +663,10 @@ node_read(struct registry *registry, sqlite3_stmt *row, uint32_t realm, struct r
 	node->is_live = sqlite3_column_int(row, 2) == NODE_LIVE;
 	node->highest = (uint16_t)sqlite3_column_int(row, 3);
 	error = epochs_read(registry, node, reason);
+	if (revocations_has(&registry->unwritten, realm, node->node)) {
+		node->is_live = false;
+		node->epoch_count = 0;
+	}
 	return error != 0 ? error : prefixes_read(registry, node, reason);
 }
 
@@ -716,7 +729,100 @@ registry_node_find(struct registry *registry, uint32_t realm, const char *realm_
 		realm_name);
 }
 
+/* ---- revocations ---- */
+
+/*
+ * The high-water file follows the database here: a crash in between is healed at the next start
+ * (reconcile), and a file that cannot be written does not keep a key alive.
+ */
+static int
+highest_shut(struct registry *registry, uint32_t realm, uint32_t id, struct reason *reason)
+{
+	struct highwater_mark mark = highwater_find(registry->highwater, realm, id);
+
+	return mark.highest != 0
+		       ? highwater_shut(registry->highwater, realm, id, mark.highest, reason)
+		       : 0;
+}
+
+/* Both files are tried: either alone keeps the node out after a restart. */
+static int
+revocation_write(struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
+{
+	int shut, error = begin(registry, reason);
+
+	if (error == 0) {
+		error = run(registry, reason, SQL_EPOCHS_CLOSE, "iii", (int64_t)realm,
+			(int64_t)node, (int64_t)UINT16_MAX);
+		if (error == 0)
+			error = run(registry, reason, SQL_NODE_STATE, "iiii", (int64_t)realm,
+				(int64_t)node, (int64_t)NODE_REVOKED, now_s());
+		error = finish(registry, error, reason);
+	}
+	shut = highest_shut(registry, realm, node, error == 0 ? reason : NULL);
+	return error != 0 ? error : shut;
+}
+
+int
+registry_node_revoke(
+	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
+{
+	int error = revocation_write(registry, realm, node, reason);
+
+	if (error == 0)
+		return 0;
+	if (revocations_has(&registry->unwritten, realm, node))
+		return 1;
+	if (revocations_add(&registry->unwritten, realm, node) != 0)
+		return reason_set(reason, ENOMEM,
+			"node %u is refused from now on, but only until the next start: neither "
+			"disk nor memory has room for its revocation; make room and ask again",
+			node);
+	log_warning("registry",
+		"node %u of realm id %u: its revocation is in force, but not yet on disk: %s; "
+		"writing it is tried again each second",
+		node, realm, strerror(-error));
+	return 1;
+}
+
+int
+registry_sync(struct registry *registry, struct reason *reason)
+{
+	struct revocations *unwritten = &registry->unwritten;
+	int error = 0;
+
+	if (unwritten->count == 0)
+		return 0;
+	/* Somebody else's lock on the database must not hold up the event loop each second. */
+	sqlite3_busy_timeout(registry->db, 0);
+	while (error == 0 && unwritten->count > 0) {
+		const struct revocation *last = &unwritten->items[unwritten->count - 1];
+
+		error = revocation_write(registry, last->realm, last->node, reason);
+		unwritten->count -= error == 0;
+	}
+	sqlite3_busy_timeout(registry->db, BUSY_TIMEOUT_MS);
+	if (error == 0)
+		log_info("registry", "all revocations are on disk");
+	return error;
+}
+
+size_t
+registry_unwritten(const struct registry *registry)
+{
+	return registry->unwritten.count;
+}
+
 /* ---- changing ---- */
+
+/* Begins a change behind all revocations: it must not be overtaken by one that came before it. */
+static int
+change_begin(struct registry *registry, struct reason *reason)
+{
+	int error = registry_sync(registry, reason);
+
+	return error != 0 ? error : begin(registry, reason);
+}
 
 /* The next id never used, else the lowest of a deleted node; 0 with a reason if the realm is full. */
 static int
@@ -951,7 +1057,7 @@ registry_node_add(struct registry *registry, const struct registry_request *requ
 	uint32_t id = 0;
 	int error;
 
-	error = begin(registry, reason);
+	error = change_begin(registry, reason);
 	if (error != 0)
 		return error;
 	error = node_prepare(registry, request, &id, &epoch, reason);
@@ -1001,7 +1107,7 @@ registry_node_rotate(struct registry *registry, const struct registry_request *r
 	uint32_t id = 0;
 	int error;
 
-	error = begin(registry, reason);
+	error = change_begin(registry, reason);
 	if (error != 0)
 		return error;
 	error = rotate_prepare(registry, request, until_s, &id, &epoch, reason);
@@ -1014,47 +1120,12 @@ registry_node_rotate(struct registry *registry, const struct registry_request *r
 	return error;
 }
 
-/*
- * The high-water file follows the database here: a crash in between is healed at the next start
- * (reconcile), and a file that cannot be written does not keep a key alive.
- */
-static void
-highest_shut(struct registry *registry, uint32_t realm, uint32_t id)
-{
-	struct highwater_mark mark = highwater_find(registry->highwater, realm, id);
-	struct reason reason;
-
-	if (mark.highest != 0 &&
-		highwater_shut(registry->highwater, realm, id, mark.highest, &reason) != 0)
-		log_warning("registry", "node %u of realm id %u is revoked, but %s", id, realm,
-			reason.text);
-}
-
-int
-registry_node_revoke(
-	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
-{
-	int error = begin(registry, reason);
-
-	if (error != 0)
-		return error;
-	error = run(registry, reason, SQL_EPOCHS_CLOSE, "iii", (int64_t)realm, (int64_t)node,
-		(int64_t)UINT16_MAX);
-	if (error == 0)
-		error = run(registry, reason, SQL_NODE_STATE, "iiii", (int64_t)realm, (int64_t)node,
-			(int64_t)NODE_REVOKED, now_s());
-	error = finish(registry, error, reason);
-	if (error == 0)
-		highest_shut(registry, realm, node);
-	return error;
-}
-
 int
 registry_node_delete(
 	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
 {
 	static const enum statement steps[] = {SQL_EPOCHS_DROP, SQL_PREFIXES_DROP, SQL_NODE_DROP};
-	int error = begin(registry, reason);
+	int error = change_begin(registry, reason);
 
 	if (error != 0)
 		return error;
@@ -1063,7 +1134,9 @@ registry_node_delete(
 	for (size_t i = 0; error == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
 		error = run(registry, reason, steps[i], "ii", (int64_t)realm, (int64_t)node);
 	error = finish(registry, error, reason);
-	if (error == 0)
-		highest_shut(registry, realm, node);
+	/* The tombstone is written; the next start makes up for what the file lacks. */
+	if (error == 0 && highest_shut(registry, realm, node, reason) != 0)
+		log_warning("registry", "node %u of realm id %u is deleted, but %s", node, realm,
+			reason->text);
 	return error;
 }

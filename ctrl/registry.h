@@ -8,7 +8,9 @@
  * database from reviving a key.
  *
  * A change is durable before it is answered. Whatever fails (disk full, SQLite) leaves what was in
- * force in force and is one reason to the caller. All functions: control's one thread.
+ * force in force and is one reason to the caller. Only a revocation holds at once: if it cannot be
+ * written it is remembered, and written before any other change. All functions: control's one
+ * thread.
  */
 
 #include <stdbool.h>
@@ -112,9 +114,19 @@ int registry_node_add(struct registry *registry, const struct registry_request *
 int registry_node_rotate(struct registry *registry, const struct registry_request *request,
 	uint32_t until_s, struct registry_node *node, struct reason *reason);
 
-/* Closes all epochs of a node. Again for a revoked one: 0. */
+/*
+ * Closes all epochs of a node. Again for a revoked one: 0. Returns 1, with the reason, if it could
+ * not be written: from now on the node is revoked for every function here, and registry_sync tries
+ * again. -ENOMEM if it could not even be remembered.
+ */
 int registry_node_revoke(
 	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);
+
+/* Writes remembered revocations. 0 if none is left, or -errno. */
+int registry_sync(struct registry *registry, struct reason *reason);
+
+/* How many revocations are remembered and not written. */
+size_t registry_unwritten(const struct registry *registry);
 
 /* Revokes, forgets the name and leaves a tombstone; the id may be given out again. */
 int registry_node_delete(

@@ -241,12 +241,13 @@ table_make(const struct ctrl *ctrl)
 	unsigned workers = runs ? ctrl->config->dataplane.workers : 0;
 
 	/* A worker that sleeps holds no table and takes the newest when it wakes. */
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:b}", "generation",
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:I}", "generation",
 		number(generation), "slots", (json_int_t)ctrl->shared.shape.slot_count, "nodes",
 		(json_int_t)counts.live, "revoked", (json_int_t)counts.revoked, "extra_epochs",
 		(json_int_t)counts.extras, "prefixes", (json_int_t)counts.prefixes, "workers",
 		(int)(workers > lagging ? workers - lagging : 0), "workers_running", (int)workers,
-		"locked", ctrl->shared.is_locked);
+		"locked", ctrl->shared.is_locked, "revocations_unwritten",
+		(json_int_t)registry_unwritten(ctrl->registry));
 }
 
 static json_t *

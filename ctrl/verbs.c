@@ -381,10 +381,15 @@ run_node_revoke(struct verb_call *call)
 		error = arg_node(call, realm, &node);
 	if (error == 0)
 		error = nodes_revoke(call->ctrl, realm, &node, &call->reason);
-	if (error != 0)
+	if (error < 0)
 		return error;
 	call->is_change = true;
 	call->result = json_pack("{s:I}", "node", (json_int_t)node.node);
+	if (error > 0)
+		json_object_set_new(call->result, "warning",
+			json_sprintf("in force now, but not yet on disk: %s; until it is, a "
+				     "restart forgets it: make room on the disk",
+				strerror(call->reason.error)));
 	return 0;
 }
 

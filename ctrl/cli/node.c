@@ -66,6 +66,9 @@ batch_one(void *context, const char *name)
 		request_print_json_line(result);
 	else
 		batch->print(batch, name, result);
+	/* Done all the same: it does not count as refused. */
+	if (json_object_get(result, "warning"))
+		cli_fail(batch->cli, "warning: %s: %s", name, request_text(result, "warning"));
 	json_decref(result);
 	return 0;
 }
@@ -394,7 +397,9 @@ const struct cli_verb verb_node_revoke = {
 	.operands = "REALM NAME...",
 	.summary = "Throw nodes out: none of their keys is taken any more",
 	.detail = "Answers when every running worker refuses them (or after a second, saying how\n"
-		  "many do). 'credgate node add' gives a node a new key if it is trusted again.\n",
+		  "many do). 'credgate node add' gives a node a new key if it is trusted again.\n"
+		  "With a full disk the node is refused all the same: a warning says that it is not\n"
+		  "written yet, and the gateway goes on trying.\n",
 	.examples = "credgate node revoke lab n017\ncredgate node revoke lab 'n[100-131]'\n",
 	.common = NODE_COMMON,
 	.operands_min = 2,

@@ -266,12 +266,25 @@ print_groups(const struct cli *cli, const json_t *groups)
 	table_end(&table);
 }
 
+/* Said only when there is something to do about it. */
+static void
+print_unwritten(const json_t *table)
+{
+	uint64_t count = request_number(table, "revocations_unwritten");
+
+	if (count)
+		printf("unwritten  %" PRIu64 " revocation%s in force but not yet on disk: make "
+		       "room\n",
+			count, count == 1 ? "" : "s");
+}
+
 static void
 print_status(const struct cli *cli, const json_t *status)
 {
 	print_gateway(part(status, "gateway"));
 	print_dataplane(part(status, "dataplane"));
 	print_memory(part(status, "memory"), part(status, "table"));
+	print_unwritten(part(status, "table"));
 	print_ports(cli, part(status, "ports"));
 	print_workers(cli, part(status, "workers"));
 	print_verdicts(cli, part(status, "workers"));

@@ -5,11 +5,13 @@
  */
 #include "tests/unit/ctrl/ctrl_fixture.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #include "ctrl/ctrl.h"
+#include "ctrl/verbs.h"
 
 #define NODES_MAX   80u
 #define EXTRAS_MAX  (NODES_MAX + 1) /* keytable_shape_for */
@@ -254,6 +256,107 @@ test_ended_epochs_give_place(void **state)
 	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 12);
 }
 
+/* A limit on the size of files is as good as a full disk. */
+static void
+disk_set_full(bool is_full)
+{
+	struct rlimit limit = {is_full ? 0 : RLIM_INFINITY, RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* What the admin socket would answer; the caller's to release. */
+static json_t *
+ask_revoke(const char *name)
+{
+	struct verb_call call = {.ctrl = &ctrl};
+
+	call.args = json_pack("{s:s, s:s}", "realm", "lab", "name", name);
+	if (verb_run(&call, "node.revoke") != 0)
+		fail_msg("%s", call.reason.text);
+	json_decref(call.args);
+	assert_true(call.is_change);
+	return call.result;
+}
+
+static void
+assert_revoked_for_all(uint32_t id)
+{
+	assert_false(find(id).is_live);
+	assert_int_equal(find(id).epoch_count, 0);
+	assert_false(keytable_is_dirty(ctrl.keys));
+}
+
+static json_int_t
+status_unwritten(void)
+{
+	json_t *status = status_make(&ctrl);
+	json_t *table = json_object_get(status, "table");
+	json_int_t count = json_integer_value(json_object_get(table, "revocations_unwritten"));
+
+	json_decref(status);
+	return count;
+}
+
+/* With a full disk a node is thrown out at once, and on disk as soon as there is room. */
+static void
+test_revoke_with_full_disk(void **state)
+{
+	const char *warning;
+	json_t *result;
+
+	(void)state;
+	add_many(3, 0);
+	keytable_publish(ctrl.keys);
+	disk_set_full(true);
+	result = ask_revoke("n1");
+	assert_revoked_for_all(1);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).revoked, 1);
+	warning = json_string_value(json_object_get(result, "warning"));
+	assert_non_null(warning);
+	assert_int_equal(strncmp(warning, "in force now, but not yet on disk: ", 35), 0);
+	json_decref(result);
+	json_decref(ask_revoke("n1")); /* asked again: the same, and one to write */
+	assert_int_equal(registry_unwritten(ctrl.registry), 1);
+	assert_int_equal(status_unwritten(), 1);
+	/* Nothing else changes meanwhile, least of all this node. */
+	assert_true(add("n1", 0) < 0);
+	assert_int_not_equal(rotate(1, UINT32_MAX), 0);
+	assert_int_not_equal(rotate(2, UINT32_MAX), 0);
+	assert_int_not_equal(registry_sync(ctrl.registry, &reason), 0);
+	assert_revoked_for_all(1);
+	disk_set_full(false);
+	assert_int_equal(registry_sync(ctrl.registry, &reason), 0);
+	assert_int_equal(status_unwritten(), 0);
+	gateway_restart(NODES_MAX);
+	assert_false(find(1).is_live);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).revoked, 1);
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, 2);
+	result = ask_revoke("n2");
+	assert_null(json_object_get(result, "warning"));
+	json_decref(result);
+}
+
+/* A change that comes later is written later: the node that is added again stays live. */
+static void
+test_revoked_unwritten_and_added(void **state)
+{
+	(void)state;
+	add_many(1, 0);
+	disk_set_full(true);
+	json_decref(ask_revoke("n1"));
+	disk_set_full(false);
+	assert_int_equal(add("n1", 0), 0);
+	assert_int_equal(registry_unwritten(ctrl.registry), 0);
+	assert_int_equal(registry_sync(ctrl.registry, &reason), 0);
+	assert_true(find(1).is_live);
+	assert_int_equal(find(1).epochs[0].epoch, 2);
+	gateway_restart(NODES_MAX);
+	assert_true(find(1).is_live);
+	assert_int_equal(find(1).epoch_count, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -265,6 +368,8 @@ main(void)
 		TEST(test_load_what_fits),
 		TEST(test_load_above_nodes_max),
 		TEST(test_ended_epochs_give_place),
+		TEST(test_revoke_with_full_disk),
+		TEST(test_revoked_unwritten_and_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
