@@ -39,8 +39,10 @@
 		"check NAT and relays, the node's prefixes, the realm's origin mode")             \
 	X(13, WRONG_AUDIENCE, "wrong-audience", "meant for a service that is not here",           \
 		"check the audience the sender uses against the realm's list")                    \
-	X(14, FORBIDDEN, "forbidden", "a rule denies it", "see credgate policy explain")          \
-	X(15, OVER_RATE, "over-rate", "the sender is over its rate",                              \
+	X(14, FORBIDDEN, "forbidden", "a rule denies it; reserved, there are no rules yet",       \
+		"not produced by this release: compare versions of sender and gateway")           \
+	X(15, OVER_RATE, "over-rate",                                                             \
+		"the sender is over its rate; reserved, not produced by this release",            \
 		"send the same bytes again later")                                                \
 	X(16, MALFORMED, "malformed", "not a credential", "see docs/wire-format.md")              \
 	X(17, UNSUPPORTED, "unsupported",                                                         \
@@ -53,7 +55,8 @@
 	X(20, UNAUTHORIZED, "unauthorized",                                                       \
 		"restricted to another uid or gid, or no consumer group may read it",             \
 		"check the restriction and the gateway's groups")                                 \
-	X(21, STORE_FULL, "store-full", "the store of seen credentials is full",                  \
+	X(21, STORE_FULL, "store-full",                                                           \
+		"the store of seen credentials is full; reserved, not produced by this release",  \
 		"send again later; enlarge the store")
 
 enum verdict {
