@@ -22,7 +22,7 @@ bucket_take(uint64_t *bucket, uint64_t mono_ms, uint32_t rate)
 	const uint64_t depth = tokens_a_s * BUCKET_TOKEN;
 	uint64_t taken = *bucket;
 
-	if (taken > now || now - taken > depth)
+	if (now - taken > depth) /* also if taken lies ahead */
 		taken = now > depth ? now - depth : 0;
 	if (now - taken < BUCKET_TOKEN)
 		return false;

@@ -381,6 +381,10 @@ prefix_lists_are_searched(void **state)
 	assert_verdict(&fields, VERDICT_ACCEPTED);
 	fixture.prefixes[slot()->origin_more].has_more = 0; /* the list ends before it */
 	assert_verdict(&fields, VERDICT_WRONG_ORIGIN);
+	fixture.prefixes[slot()->origin_more].has_more = 1;
+	fixture_prefix_add(&fixture, slot(), fixture_ipv4, 128);
+	fixture.prefixes[slot()->origin_more + TABLE_NODE_PREFIXES_MAX - 1].bits = 129;
+	assert_verdict(&fields, VERDICT_WRONG_ORIGIN); /* one further than anybody looks */
 }
 
 /* ---- audience ---- */

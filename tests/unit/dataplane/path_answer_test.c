@@ -283,6 +283,36 @@ full_burst_of_replies(void **state)
 	}
 }
 
+/* The first reply of a fresh gateway to a request from `port`; returns its UDP checksum. */
+static uint16_t
+checksum_of_first_reply(uint16_t port)
+{
+	struct cred_fields fields = fixture_fields(&fixture, 77);
+	struct fixture_frame frame;
+
+	fields.flags = CRED_FLAG_REPLY;
+	fixture_frame_init(&frame);
+	frame.source_port = port;
+	fixture_frame_mint(&fixture, &frame, &fields);
+	assert_int_equal(fixture_verdict(&fixture, &frame), VERDICT_ACCEPTED);
+	assert_int_equal(assert_reply(&frame, 0).verdict, VERDICT_ACCEPTED);
+	return load_be16(fixture.result.replies[0].data + 14 + 20 + 6);
+}
+
+/* From the one port for which the sum comes to zero, which would mean that there is none. */
+static void
+checksum_is_never_zero(void **state)
+{
+	const uint16_t port = 40000;
+	uint32_t sum;
+
+	sum = (uint16_t)~checksum_of_first_reply(port);
+	teardown(state);
+	setup(state);
+	assert_int_equal(
+		checksum_of_first_reply((uint16_t)((port + 0xffff - sum) % 0xffff)), 0xffff);
+}
+
 /* ---- what refusals say ---- */
 
 static void
@@ -640,6 +670,7 @@ main(void)
 			every_suite_and_kind_over_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(reply_of_a_further_epoch, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_burst_of_replies, setup, teardown),
+		cmocka_unit_test_setup_teardown(checksum_is_never_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(floor_tells_the_floor, setup, teardown),
 		cmocka_unit_test_setup_teardown(stale_tells_the_least_serial, setup, teardown),
 		cmocka_unit_test_setup_teardown(busy_says_when_to_retry, setup, teardown),

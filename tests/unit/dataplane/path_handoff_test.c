@@ -47,6 +47,13 @@ setup_small(void **state)
 }
 
 static int
+setup_three(void **state)
+{
+	(void)state;
+	return setup_workers(3, 1024);
+}
+
+static int
 teardown(void **state)
 {
 	(void)state;
@@ -470,6 +477,26 @@ backlog_is_taken_burst_by_burst(void **state)
 	assert_int_equal(fixture_proved(&fixture, VERDICT_ACCEPTED), 150);
 }
 
+/* One peer's backlog does not keep another's waiting. */
+static void
+peers_take_turns(void **state)
+{
+	const uint32_t node = node_owned_by(2);
+	struct cred_fields fields;
+	uint64_t serial;
+
+	(void)state;
+	for (serial = 1; serial <= 200; serial++) {
+		fields = fields_of(node, serial);
+		burst_of_one(serial <= 190 ? 0 : 1, &fields);
+	}
+	drain(2);
+	drain(2);
+	assert_int_equal(replay_window_peek(&fixture.replay, node, 191), REPLAY_SEEN);
+	assert_int_equal(replay_window_peek(&fixture.replay, node, 200), REPLAY_SEEN);
+	assert_int_equal(replay_window_peek(&fixture.replay, node, 190), REPLAY_NEW);
+}
+
 /* ---- threads ---- */
 
 #define THREAD_CREDS  6000u
@@ -604,6 +631,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			busy_is_not_told_to_strangers, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(backlog_is_taken_burst_by_burst, setup, teardown),
+		cmocka_unit_test_setup_teardown(peers_take_turns, setup_three, teardown),
 		cmocka_unit_test_setup_teardown(threads_accept_once, setup, teardown),
 	};
 

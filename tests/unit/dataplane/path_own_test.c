@@ -716,8 +716,12 @@ genuine_ones_pass_a_flood(void **state)
 	(void)state;
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < BURST_FRAMES_MAX; i++) {
+			const uint8_t payload[1000] = {0};
 			struct cred_fields fields = fixture_fields(&fixture, serial);
 
+			/* More room than the forged ones before it would need. */
+			fields.payload = payload;
+			fields.payload_size = sizeof(payload);
 			frames[i] = &mixed[i];
 			if (i % 10 != round % 10) {
 				frame_forge(frames[i], i + round);
@@ -778,6 +782,27 @@ proved_refusal_names_uid(void **state)
 	assert_int_equal(record.payload_size, 0);
 }
 
+/* An item is used again and again: nothing of whom was proved there before may show. */
+static void
+unproved_refusal_names_nobody(void **state)
+{
+	struct verdict_reader reader = reader_open(fixture.refusal[0]);
+	struct cred_fields fields = fixture_fields(&fixture, 1);
+	uint8_t payload[VERDICT_PAYLOAD_SIZE_MAX];
+	struct verdict_record record;
+	struct fixture_frame frame;
+
+	(void)state;
+	assert_int_equal(fixture_judge(&fixture, &fields), VERDICT_ACCEPTED);
+	frame_forge(&frame, 3);
+	assert_int_equal(fixture_verdict(&fixture, &frame), VERDICT_BAD_TAG);
+	assert_int_equal(verdict_reader_next(&reader, &record, payload), 1);
+	assert_int_equal(record.verdict, VERDICT_BAD_TAG | VERDICT_RECORD_UNPROVED);
+	assert_int_equal(record.uid | record.gid, 0);
+	assert_int_equal(record.kind, CRED_KIND_ASSERT);
+	assert_int_equal(record.time_us, fixture.now_us);
+}
+
 int
 main(void)
 {
@@ -807,6 +832,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(genuine_ones_pass_a_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_are_bounded_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(proved_refusal_names_uid, setup, teardown),
+		cmocka_unit_test_setup_teardown(unproved_refusal_names_nobody, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
