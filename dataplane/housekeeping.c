@@ -18,6 +18,8 @@
 #define LOOK_IDLE_MS 50
 /* So many looks without a verdict before they get rarer. */
 #define LOOKS_BUSY 20
+/* A lost port is noticed soon, and an idle gateway costs nothing. */
+#define WATCH_EACH_US 200000
 /* Slewing moves a clock by 0.5 ms per second at most: more between two looks is a step. */
 #define CLOCK_STEP_US 100000
 
@@ -107,13 +109,29 @@ look_wait(struct housekeeping *house, int wait_ms)
 	return !(sources[0].revents && setup_is_over(house->setup)) && !sources[1].revents;
 }
 
-void
-housekeeping_run(struct housekeeping *house)
+static bool
+watch_is_due(struct housekeeping *house)
+{
+	int64_t now_us = clock_us(CLOCK_MONOTONIC);
+
+	if (now_us < house->watch_due_us)
+		return false;
+	house->watch_due_us = now_us + WATCH_EACH_US;
+	return true;
+}
+
+int
+housekeeping_run(struct housekeeping *house, housekeeping_watch_t *watch, void *context,
+	struct failure *failure)
 {
 	unsigned quiet = 0;
+	int status = 0;
 
 	house->clock_offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
-	do
+	do {
 		quiet = look(house) ? 0 : quiet + 1;
-	while (look_wait(house, quiet < LOOKS_BUSY ? LOOK_BUSY_MS : LOOK_IDLE_MS));
+		if (watch_is_due(house))
+			status = watch(context, failure);
+	} while (status == 0 && look_wait(house, quiet < LOOKS_BUSY ? LOOK_BUSY_MS : LOOK_IDLE_MS));
+	return status;
 }

@@ -3,7 +3,7 @@
 
 /*
  * What the main thread does while workers poll: heartbeat, waking sleeping readers, watching the
- * real-time clock for steps, and waiting for control or a signal to end it all.
+ * real-time clock for steps and the ports, and waiting for control or a signal to end it all.
  */
 
 #include <stdint.h>
@@ -18,7 +18,11 @@ struct housekeeping {
 	int wake_fd;   /* eventfd, written by a worker that ends a sleep */
 	int signal_fd; /* SIGTERM and SIGINT */
 	int64_t clock_offset_us;
+	int64_t watch_due_us;
 };
+
+/* Looks after something, five times a second. 0, or -errno with `failure` to end it all. */
+typedef int housekeeping_watch_t(void *context, struct failure *failure);
 
 /*
  * Blocks SIGTERM and SIGINT, in this thread and all it makes from now on: before the first one. 0
@@ -31,5 +35,9 @@ void housekeeping_fini(struct housekeeping *house);
 /* Tells control that this process lives; housekeeping_run goes on with it. */
 void housekeeping_beat(struct housekeeping *house);
 
-/* Returns when control is gone or asks to stop, or a signal came. */
-void housekeeping_run(struct housekeeping *house);
+/*
+ * Returns 0 when control is gone or asks to stop, or a signal came, and what `watch` returned when
+ * that is an error.
+ */
+int housekeeping_run(struct housekeeping *house, housekeeping_watch_t *watch, void *context,
+	struct failure *failure);

@@ -22,6 +22,7 @@
 #include "dataplane/privilege.h"
 #include "dataplane/setup_priv.h"
 #include "dataplane/telemetry.h"
+#include "dataplane/watch.h"
 #include "dataplane/workers.h"
 
 #define EXIT_USAGE 2
@@ -166,6 +167,7 @@ main(int argc, char **argv)
 	static struct setup setup;
 	static struct housekeeping house;
 	static struct ports ports;
+	static struct watch watch;
 	static struct workers workers;
 	struct failure failure = {0};
 	struct options options;
@@ -192,22 +194,26 @@ main(int argc, char **argv)
 		goto err_workers;
 	if (telemetry_register(setup.stats, &failure) < 0)
 		goto err_workers;
+	if (watch_open(&watch, &ports, &setup.config, &failure) < 0)
+		goto err_watch;
 	ports_describe(&ports, &setup.config, ports_text);
 	eal_complaint_show(true);
 	if (privilege_drop(options.uid, options.gid, ports.needs, &failure) < 0)
-		goto err_workers;
+		goto err_watch;
 	if (workers_launch(&workers, &failure) < 0)
 		goto err_launch;
 	housekeeping_beat(&house);
 	state_store(&setup, STATS_RUNNING);
 	ready_say(&setup, ports_text, kernel, why);
 
-	housekeeping_run(&house);
+	housekeeping_run(&house, watch_look, &watch, &failure);
 
 	eal_complaint_show(false);
 	state_store(&setup, STATS_STOPPING);
 err_launch:
 	workers_stop(&workers);
+err_watch:
+	watch_close(&watch);
 err_workers:
 	workers_destroy(&workers);
 err_ports:

@@ -3,11 +3,9 @@
 #include "dataplane/port.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -53,24 +51,6 @@ port_devargs_expand(
 				devargs + used, SETUP_DEVARGS_SIZE - used, "%u", queue_count);
 		from += (size_t)size + (mark ? strlen(QUEUES_PLACEHOLDER) : 0);
 	}
-}
-
-/* An interface of the kernel that is down receives nothing: say so, it may be meant to come up. */
-static void
-interface_warn(const struct setup_port *port, const char *devargs)
-{
-	struct ifreq request = {0};
-	int fd;
-
-	if (!port_devargs_value(devargs, "iface", request.ifr_name, sizeof(request.ifr_name)))
-		return;
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (ioctl(fd, SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_UP))
-		note("port %s: interface %s is down: ip link set %s up", port->name,
-			request.ifr_name, request.ifr_name);
-	close(fd);
 }
 
 /*
@@ -180,6 +160,8 @@ features_choose(struct rte_eth_conf *conf, const struct plan *plan, const struct
 		conf->rxmode.offloads =
 			plan->info.rx_offload_capa &
 			(RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
+	/* So that a driver tells when its NIC is pulled. */
+	conf->intr_conf.rmv = (*plan->info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
 	/* One pool, no shared packets. */
 	conf->txmode.offloads = plan->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	/* Any spread will do: windows belong to nodes, not to queues. */
@@ -280,7 +262,6 @@ port_start(struct ports *ports, unsigned index, struct plan *plan, const struct 
 			port->name, port->devargs, ports->queue_count, plan->rx_descriptors,
 			rte_strerror(-status), eal_complaint());
 	hearing_widen(id, port);
-	interface_warn(port, port->devargs);
 	return 0;
 }
 

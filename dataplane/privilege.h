@@ -19,6 +19,7 @@ enum privilege_need {
 	PRIVILEGE_NEED_MEMIF = 1 << 0, /* Unix sockets and shared memory, when a peer connects */
 	PRIVILEGE_NEED_PCI = 1 << 1,   /* VFIO and verbs requests to a NIC */
 	PRIVILEGE_NEED_XDP = 1 << 2,   /* its attempt to clean up fails instead of killing */
+	PRIVILEGE_NEED_INTERFACE = 1 << 3, /* asking whether an interface is there and up */
 };
 
 /*

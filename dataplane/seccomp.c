@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -71,6 +72,8 @@ static const int calls_deadly[] = {
 	SCMP_SYS(kexec_load), SCMP_SYS(keyctl), SCMP_SYS(perf_event_open), SCMP_SYS(personality),
 	SCMP_SYS(reboot), SCMP_SYS(request_key), SCMP_SYS(swapon), SCMP_SYS(userfaultfd)};
 
+static const int calls_interface[] = {SCMP_SYS(getsockname)};
+
 /* The af_xdp driver tries to take its program off an interface when it stops, and may not. */
 static const int calls_deadly_but_xdp[] = {SCMP_SYS(bpf)};
 
@@ -125,6 +128,12 @@ static const struct rule rules_pci[] = {
 	ALLOW(ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, IOCTL_TYPE_MASK, IOCTL_TYPE_VERBS)),
 };
 
+/* interface.c: reads the name and flags of an interface, of the whole family of requests. */
+static const struct rule rules_interface[] = {
+	ALLOW(ioctl, SCMP_A1(SCMP_CMP_EQ, SIOCGIFNAME)),
+	ALLOW(ioctl, SCMP_A1(SCMP_CMP_EQ, SIOCGIFFLAGS)),
+};
+
 static int
 calls_add(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t count)
 {
@@ -173,6 +182,10 @@ filter_fill(scmp_filter_ctx filter, unsigned needs)
 		status = rules_add(filter, rules_memif, COUNT(rules_memif));
 	if (status == 0 && (needs & PRIVILEGE_NEED_PCI))
 		status = rules_add(filter, rules_pci, COUNT(rules_pci));
+	if (status == 0 && (needs & PRIVILEGE_NEED_INTERFACE))
+		status = calls_add(filter, SCMP_ACT_ALLOW, calls_interface, COUNT(calls_interface));
+	if (status == 0 && (needs & PRIVILEGE_NEED_INTERFACE))
+		status = rules_add(filter, rules_interface, COUNT(rules_interface));
 	return status;
 }
 

@@ -30,6 +30,9 @@ static struct failure failure;
 static int control;
 static pthread_t runner;
 static atomic_bool has_ended;
+static atomic_uint watch_count;
+static atomic_bool is_lost;
+static int run_status;
 
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
@@ -65,10 +68,17 @@ mono_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static int
+watch_count_up(void *context, struct failure *reason)
+{
+	atomic_fetch_add((atomic_uint *)context, 1);
+	return atomic_load(&is_lost) ? failure_set(reason, ENODEV, "lost") : 0;
+}
+
 static void *
 runner_run(void *argument)
 {
-	housekeeping_run(&house);
+	run_status = housekeeping_run(&house, watch_count_up, &watch_count, &failure);
 	atomic_store(&has_ended, true);
 	return argument;
 }
@@ -85,6 +95,9 @@ house_start(void **state)
 	memset(&setup, 0, sizeof(setup));
 	atomic_store(&step_us, 0);
 	atomic_store(&has_ended, false);
+	atomic_store(&watch_count, 0);
+	atomic_store(&is_lost, false);
+	memset(&failure, 0, sizeof(failure));
 	fixture_need(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0, "socketpair");
 	control = ends[0];
 	setup.fd = ends[1];
@@ -195,6 +208,28 @@ test_end_of_file_ends_it(void **state)
 	(void)state;
 	shutdown(control, SHUT_WR);
 	assert_true(ends_in_time());
+	assert_int_equal(run_status, 0);
+	assert_int_equal(failure.error, 0);
+}
+
+static void
+test_ports_are_watched_at_a_low_rate(void **state)
+{
+	(void)state;
+	sleep_ms(1000);
+	/* Five times a second, and once at once; less often on a busy machine. */
+	assert_in_range(atomic_load(&watch_count), 2, 6);
+}
+
+static void
+test_lost_port_ends_it(void **state)
+{
+	(void)state;
+	atomic_store(&is_lost, true);
+	assert_true(ends_in_time());
+	assert_int_equal(run_status, -ENODEV);
+	assert_int_equal(failure.error, ENODEV);
+	assert_string_equal(failure.text, "lost");
 }
 
 static void
@@ -280,6 +315,8 @@ main(void)
 		TEST(test_small_corrections_are_no_steps),
 		TEST(test_stop_ends_it),
 		TEST(test_end_of_file_ends_it),
+		TEST(test_ports_are_watched_at_a_low_rate),
+		TEST(test_lost_port_ends_it),
 		TEST(test_signals_end_it),
 		TEST(test_other_messages_do_not_end_it),
 		TEST(test_sleeping_readers_are_woken),

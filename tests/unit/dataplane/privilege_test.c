@@ -14,12 +14,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -290,6 +292,50 @@ test_memif_gets_its_sockets_and_no_others(void **state)
 	assert_passes(case_memif);
 }
 
+/* What an ioctl about the first interface, lo, fails with. */
+static int
+interface_ask(int fd, unsigned long what)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_ifindex = 1};
+
+	return ioctl(fd, what, &request) == 0 ? 0 : errno;
+}
+
+static void
+case_interface(void)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	drop(PRIVILEGE_NEED_INTERFACE);
+	if (interface_ask(fd, SIOCGIFNAME) != 0 || interface_ask(fd, SIOCGIFFLAGS) != 0)
+		_exit(1);
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		_exit(2);
+	/* Anybody may ask for the MTU, were it not for the filter. */
+	if (interface_ask(fd, SIOCGIFMTU) != EPERM || socket_open() != EPERM)
+		_exit(3);
+}
+
+static void
+case_no_interface(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	drop(PRIVILEGE_NEED_MEMIF | PRIVILEGE_NEED_PCI | PRIVILEGE_NEED_XDP);
+	if (interface_ask(fd, SIOCGIFNAME) != EPERM || interface_ask(fd, SIOCGIFFLAGS) != EPERM)
+		_exit(1);
+}
+
+static void
+test_interfaces_may_be_looked_at_if_need_be(void **state)
+{
+	(void)state;
+	assert_passes(case_interface);
+	assert_passes(case_no_interface);
+}
+
 static void
 case_undumpable(void)
 {
@@ -410,6 +456,7 @@ main(void)
 		cmocka_unit_test(test_what_is_needed_works),
 		cmocka_unit_test(test_what_an_intruder_wants_kills),
 		cmocka_unit_test(test_memif_gets_its_sockets_and_no_others),
+		cmocka_unit_test(test_interfaces_may_be_looked_at_if_need_be),
 		cmocka_unit_test(test_preparation_forbids_core_files_and_new_privileges),
 		cmocka_unit_test(test_check_finds_what_was_not_dropped),
 		cmocka_unit_test(test_threads_run_reaches_every_thread),
