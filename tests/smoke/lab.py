@@ -69,6 +69,14 @@ class LabError(Exception):
     """Something a person can mend; the text is one line with the cure."""
 
 
+def ip(*arguments, ns=None):
+    """Runs ip, in a namespace if one is named."""
+    command = ["ip", *(["-n", ns] if ns else []), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
 def need_root():
     """Namespaces, veth pairs and raw packet ports are root's."""
     if os.geteuid() != 0:
@@ -279,15 +287,14 @@ class Lab:
     # ---- network ----
 
     def _make_network(self):
-        def ip(*arguments, ns=None):
-            command = ["ip", *(["-n", ns] if ns else []), *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
-
         ip("netns", "add", self.gateway_ns)
         ip("netns", "add", self.node_ns)
-        ip("link", "add", self.gateway_if, "netns", self.gateway_ns, "type", "veth",
+        ip("link", "set", "lo", "up", ns=self.node_ns)
+        self.make_link()
+
+    def make_link(self, *options):
+        """The veth pair, with the node's addresses; also after it was deleted."""
+        ip("link", "add", self.gateway_if, *options, "netns", self.gateway_ns, "type", "veth",
            "peer", "name", self.node_if, "netns", self.node_ns)
         # The kernel of the gateway's namespace stays out of it: no addresses, no IPv6 chatter.
         subprocess.run(["ip", "netns", "exec", self.gateway_ns, "sh", "-c",
@@ -296,7 +303,6 @@ class Lab:
         ip("link", "set", self.gateway_if, "up", ns=self.gateway_ns)
         ip("addr", "add", f"{NODE4}/24", "dev", self.node_if, ns=self.node_ns)
         ip("addr", "add", f"{NODE6}/64", "dev", self.node_if, "nodad", ns=self.node_ns)
-        ip("link", "set", "lo", "up", ns=self.node_ns)
         ip("link", "set", self.node_if, "up", ns=self.node_ns)
 
     def socket(self, version=4, port=0, ns=None, bind=None):
