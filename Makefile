@@ -4,7 +4,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test smoke perf lint format install clean
+.PHONY: help setup build demo run test smoke perf lint format install uninstall clean
 
 help:
 	@echo "credgate: validates signed UDP credentials at line rate"
@@ -19,6 +19,7 @@ help:
 	@echo "  make lint      format, include arrows, forbidden tokens, licence lines"
 	@echo "  make format    clang-format everything in place"
 	@echo "  make install   install below $(PREFIX) (PREFIX=..., DESTDIR=...)"
+	@echo "  make uninstall remove what install put there"
 	@echo "  make clean     remove build folders"
 
 setup:
@@ -50,7 +51,12 @@ format:
 	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format-14 -i
 
 install: build
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
 	@meson install -C $(BUILD)
+	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
+
+uninstall:
+	@ninja -C $(BUILD) uninstall
 
 clean:
 	@rm -rf build build-clang build-sanitize
