@@ -18,17 +18,19 @@
 #define SOCKET_NAME "admin.sock"
 
 struct client {
-	LIST_ENTRY(client) next;
+	TAILQ_ENTRY(client) next; /* oldest first */
 	struct admin *admin;
 	struct bufferevent *stream;
-	json_t *pending; /* the result of a change that waits for the workers */
-	bool is_closing; /* after what is still to be written */
+	struct event *line_timer; /* runs while a line is begun and not ended */
+	bool is_privileged;       /* root or the control user */
+	json_t *pending;          /* the result of a change that waits for the workers */
+	bool is_closing;          /* after what is still to be written */
 };
 
 struct admin {
 	struct ctrl *ctrl;
 	struct socket_listener *listener;
-	LIST_HEAD(, client) clients;
+	TAILQ_HEAD(, client) clients;
 	unsigned count;
 	struct log_limit limit;
 };
@@ -37,9 +39,10 @@ static void
 client_drop(struct client *client)
 {
 	uptake_cancel(client->admin->ctrl->uptake, client);
-	LIST_REMOVE(client, next);
+	TAILQ_REMOVE(&client->admin->clients, client, next);
 	client->admin->count--;
 	json_decref(client->pending);
+	event_free(client->line_timer);
 	bufferevent_free(client->stream);
 	free(client);
 }
@@ -160,6 +163,30 @@ line_refuse(struct client *client)
 	client->is_closing = true;
 }
 
+static void
+line_late(evutil_socket_t fd, short what, void *context)
+{
+	struct client *client = context;
+
+	(void)fd;
+	(void)what;
+	log_limited(&client->admin->limit, "admin",
+		"a client that did not end its line within %u s was dropped", ADMIN_LINE_S);
+	client_drop(client);
+}
+
+/* Further bytes of the same line do not buy more time. */
+static void
+line_watch(struct client *client, bool is_begun)
+{
+	const struct timeval patience = {ADMIN_LINE_S, 0};
+
+	if (!is_begun)
+		event_del(client->line_timer);
+	else if (!event_pending(client->line_timer, EV_TIMEOUT, NULL))
+		event_add(client->line_timer, &patience);
+}
+
 /* One request after the other: while a change waits for the workers, later lines do too. */
 static void
 read_due(struct bufferevent *stream, void *context)
@@ -180,11 +207,14 @@ read_due(struct bufferevent *stream, void *context)
 		line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
 		if (line == NULL)
 			break;
+		line_watch(client, false);
 		line_handle(client, line, length);
 		free(line);
 	}
-	if (client->pending == NULL && !client->is_closing &&
-		evbuffer_get_length(input) >= ADMIN_LINE_MAX)
+	if (client->pending != NULL || client->is_closing)
+		return;
+	line_watch(client, evbuffer_get_length(input) > 0);
+	if (evbuffer_get_length(input) >= ADMIN_LINE_MAX)
 		line_refuse(client);
 }
 
@@ -216,14 +246,42 @@ stream_over(struct bufferevent *stream, short what, void *context)
 }
 
 static bool
+is_privileged(const struct ctrl *ctrl, const struct peer *peer)
+{
+	return peer->uid == 0 || peer->uid == ctrl->config->control.uid;
+}
+
+static bool
 is_admitted(const struct ctrl *ctrl, const struct peer *peer)
 {
-	return peer->uid == 0 || peer->uid == ctrl->config->control.uid ||
-	       peer_is_in(peer, &ctrl->config->admins);
+	return is_privileged(ctrl, peer) || peer_is_in(peer, &ctrl->config->admins);
+}
+
+/* Whose place is given away: others before one's own kind, idle ones before busy ones, the oldest. */
+static unsigned
+eviction_rank(const struct client *client)
+{
+	return 2 * client->is_privileged + (client->pending != NULL);
+}
+
+/* Makes room for root or the control user. False: all are root's or control's, and busy. */
+static bool
+client_evict(struct admin *admin)
+{
+	struct client *client, *victim = TAILQ_FIRST(&admin->clients);
+
+	TAILQ_FOREACH (client, &admin->clients, next)
+		if (eviction_rank(client) < eviction_rank(victim))
+			victim = client;
+	if (victim->is_privileged && victim->pending != NULL)
+		return false;
+	log_limited(&admin->limit, "admin", "a client was dropped for root or the control user");
+	client_drop(victim);
+	return true;
 }
 
 static void
-client_serve(struct admin *admin, int fd)
+client_serve(struct admin *admin, const struct peer *peer, int fd)
 {
 	const struct timeval patience = {ADMIN_WRITE_S, 0};
 	struct client *client = calloc(1, sizeof(*client));
@@ -233,13 +291,19 @@ client_serve(struct admin *admin, int fd)
 		return;
 	}
 	client->admin = admin;
-	client->stream = bufferevent_socket_new(admin->ctrl->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	client->is_privileged = is_privileged(admin->ctrl, peer);
+	client->line_timer = evtimer_new(admin->ctrl->base, line_late, client);
+	if (client->line_timer != NULL)
+		client->stream =
+			bufferevent_socket_new(admin->ctrl->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (client->stream == NULL) {
+		if (client->line_timer != NULL)
+			event_free(client->line_timer);
 		free(client);
 		close(fd);
 		return;
 	}
-	LIST_INSERT_HEAD(&admin->clients, client, next);
+	TAILQ_INSERT_TAIL(&admin->clients, client, next);
 	admin->count++;
 	bufferevent_setcb(client->stream, read_due, write_done, stream_over, client);
 	/* Input stops at one line and a little, so that a flood stays in the client's socket. */
@@ -259,13 +323,14 @@ client_accept(int fd, void *context)
 			"uid %u pid %d was refused: it is none of admins in the configuration",
 			peer.uid, (int)peer.pid);
 		close(fd);
-	} else if (admin->count >= ADMIN_CLIENTS_MAX) {
+	} else if (admin->count >= ADMIN_CLIENTS_MAX &&
+		   !(is_privileged(admin->ctrl, &peer) && client_evict(admin))) {
 		log_limited(&admin->limit, "admin",
 			"uid %u was refused: %u clients are served already", peer.uid,
 			admin->count);
 		close(fd);
 	} else {
-		client_serve(admin, fd);
+		client_serve(admin, &peer, fd);
 	}
 }
 
@@ -281,7 +346,7 @@ admin_create(struct ctrl *ctrl, struct reason *reason)
 		return NULL;
 	}
 	admin->ctrl = ctrl;
-	LIST_INIT(&admin->clients);
+	TAILQ_INIT(&admin->clients);
 	admin->listener = socket_listen(ctrl->base, ctrl->config->run_dir, SOCKET_NAME, SOCK_STREAM,
 		mode, client_accept, admin, reason);
 	if (admin->listener != NULL)
@@ -296,7 +361,7 @@ admin_destroy(struct admin *admin)
 	if (admin == NULL)
 		return;
 	socket_listener_destroy(admin->listener);
-	while (!LIST_EMPTY(&admin->clients))
-		client_drop(LIST_FIRST(&admin->clients));
+	while (!TAILQ_EMPTY(&admin->clients))
+		client_drop(TAILQ_FIRST(&admin->clients));
 	free(admin);
 }

@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import random
+import signal
 import socket
 import struct
 import sys
@@ -111,6 +112,29 @@ def admin_rubbish(lab, checks, key):
     checks.check("genuine service goes on", 0, genuine(lab, key))
 
 
+def admin_half_line(lab):
+    """A request that is begun and never ended."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(os.path.join(lab.run_dir, "admin.sock"))
+    sock.sendall(b"{")
+    return sock
+
+
+def is_closed(sock, until):
+    """Closed by time `until`? More bytes of the same line, now and then, must not keep it open."""
+    sock.settimeout(0.5)
+    while time.monotonic() < until:
+        try:
+            sock.sendall(b" ")
+            if sock.recv(1) == b"":
+                return True
+        except TimeoutError:
+            pass
+        except OSError:
+            return True
+    return False
+
+
 def attach(lab, group):
     """The attach protocol by hand (docs/shared-memory.md): ring descriptors and sizes."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -186,17 +210,73 @@ def attach_rubbish(lab, checks, key):
     checks.check("genuine service goes on", 0, genuine(lab, key))
 
 
+def nested_file(lab, checks):
+    """A reload of brackets within brackets is refused before it costs anything."""
+    with open(lab.config_file, "rb") as file:
+        good = file.read()
+    with open(lab.config_file, "wb") as file:
+        file.write(good.replace(b"audience_any: true", b"audience_any: " + b"[" * 60000))
+    lab.daemon.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    begun = time.monotonic()
+    checks.check("nested file: status is answered", 0,
+                 lab.credgate("status", check=False).returncode)
+    checks.check("nested file: at once", True, time.monotonic() - begun < 2)
+    with open(lab.config_file, "wb") as file:
+        file.write(good)
+
+
+def crowd_of_strangers(lab, checks):
+    """Nine uids that may read nothing, each with all the connections it gets."""
+    children = []
+    for uid in range(70000, 70009):
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(writer)
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            socks = []
+            for _ in range(70):
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                sock.settimeout(1)
+                try:
+                    sock.connect(os.path.join(lab.run_dir, "consumer.sock"))
+                except OSError:
+                    pass
+                socks.append(sock)
+            os.read(reader, 1)
+            os._exit(0)
+        os.close(reader)
+        children.append((pid, writer))
+    time.sleep(1)
+    stream = lab.watch("--group", "jobs")
+    time.sleep(1)
+    checks.check("a crowd of strangers: the reader attaches", None, stream.process.poll())
+    stream.stop()
+    for pid, writer in children:
+        os.write(writer, b"x")
+        os.close(writer)
+        os.waitpid(pid, 0)
+
+
 def test(build):
     checks = Checks()
     with Lab(build) as lab:
         key = lab.add_node("n001")
         checks.check("genuine before it all", 0, genuine(lab, key))
         before = lab.json("status")["dataplane"]
+        begun, half_line = time.monotonic(), admin_half_line(lab)
         rubbish(lab, checks, key)
         forgeries(lab, checks, key)
         admin_rubbish(lab, checks, key)
         attach_rubbish(lab, checks, key)
         consumer_that_writes(lab, checks)
+        nested_file(lab, checks)
+        crowd_of_strangers(lab, checks)
+        checks.check("admin: a line that does not end is dropped", True,
+                     is_closed(half_line, max(begun + 12, time.monotonic() + 1)))
         after = lab.json("status")["dataplane"]
         checks.check("same dataplane process, never restarted",
                      (before["pid"], before["restarts"]), (after["pid"], after["restarts"]))

@@ -438,26 +438,60 @@ test_slow_reader(void **state)
 	close(fd);
 }
 
+static bool
+become(uint32_t uid)
+{
+	return setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 &&
+	       setresuid(uid, uid, uid) == 0;
+}
+
+/* Takes more places than there are; says how many are served, and holds those until told. */
+__attribute__((noreturn)) static void
+crowd_run(int out, int in)
+{
+	int fds[ADMIN_CLIENTS_MAX + 8];
+	struct pollfd wait;
+	uint32_t served = 0;
+	char byte;
+
+	if (!become(61008))
+		_exit(9);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		fds[i] = connect_admin();
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (send(fds[i], "{\"verb\":\"realm.list\"}\n{", 23, MSG_NOSIGNAL) == 23)
+			served += read_answer(fds[i]) != NULL;
+	if (write(out, &served, sizeof(served)) != sizeof(served) || read(in, &byte, 1) != 1)
+		_exit(8);
+	/* The oldest has made room. */
+	wait = (struct pollfd){.fd = fds[0], .events = POLLIN};
+	_exit(poll(&wait, 1, 1000) == 1 && read(fds[0], &byte, 1) <= 0 ? 0 : 7);
+}
+
+/* An admin may take all places of other admins, but not root's. */
 static void
 test_many_clients(void **state)
 {
-	int fds[ADMIN_CLIENTS_MAX + 8];
-	unsigned served = 0;
+	int from[2], to[2], status;
+	uint32_t served;
+	pid_t child;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		fds[i] = connect_admin();
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		json_t *answer = NULL;
-
-		if (send(fds[i], "{\"verb\":\"realm.list\"}\n", 22, MSG_NOSIGNAL) == 22)
-			answer = read_answer(fds[i]);
-		served += answer != NULL;
-		json_decref(answer);
-	}
+	assert_int_equal(pipe(from), 0);
+	assert_int_equal(pipe(to), 0);
+	child = fork();
+	if (child == 0)
+		crowd_run(from[1], to[0]);
+	assert_int_equal(read(from[0], &served, sizeof(served)), sizeof(served));
 	assert_int_equal(served, ADMIN_CLIENTS_MAX);
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		close(fds[i]);
+	json_decref(ask_good("{\"verb\":\"realm.list\"}"));
+	assert_int_equal(write(to[1], "", 1), 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (size_t i = 0; i < 2; i++) {
+		close(from[i]);
+		close(to[i]);
+	}
 	usleep(50000);
 	json_decref(ask_good("{\"verb\":\"realm.list\"}"));
 }
@@ -472,8 +506,7 @@ served_as(uint32_t uid)
 	if (child == 0) {
 		int fd;
 
-		if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 ||
-			setresuid(uid, uid, uid) != 0)
+		if (!become(uid))
 			_exit(9);
 		fd = connect_admin();
 		if (fd < 0)
