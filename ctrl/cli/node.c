@@ -106,7 +106,7 @@ batch_run(struct batch *batch)
 	return batch->refused_count ? CLI_FAILED : code;
 }
 
-/* ---- node add ---- */
+/* ---- node add, node rotate ---- */
 
 enum {
 	ADD_PREFIX = CLI_ID_FIRST,
@@ -114,6 +114,7 @@ enum {
 	ADD_ID,
 	ADD_NOT_BEFORE,
 	ADD_NOT_AFTER,
+	ADD_OLD_UNTIL,
 };
 
 static const struct cli_option add_options[] = {
@@ -125,16 +126,32 @@ static const struct cli_option add_options[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const char *
+add_time_member(int id)
+{
+	switch (id) {
+	case ADD_NOT_BEFORE:
+		return "not_before_s";
+	case ADD_NOT_AFTER:
+		return "not_after_s";
+	default:
+		return "until_s";
+	}
+}
+
 static int
 add_time(struct cli *cli, json_t *arguments, int id, const char *value)
 {
-	uint64_t us = 0, s = 0;
+	uint64_t us = 0, s = 0, now = now_us();
 
-	if (value[0] == '+' ? value_instant(value, now_us(), &us)
+	if (value[0] == '+' ? value_instant(value, now, &us)
 			    : value_number(value, 1, INT64_MAX / SECOND_US, &s))
 		return cli_bad_value(cli, id, value, "Unix seconds, or a time from now as +90d");
-	json_object_set_new(arguments, id == ADD_NOT_BEFORE ? "not_before_s" : "not_after_s",
-		json_integer((json_int_t)(us ? us / SECOND_US : s)));
+	if (us)
+		s = us / SECOND_US;
+	if (id == ADD_NOT_AFTER && s <= now / SECOND_US)
+		return cli_usage(cli, "--not-after is in the past: the key would never hold");
+	json_object_set_new(arguments, add_time_member(id), json_integer((json_int_t)s));
 	return CLI_DONE;
 }
 
@@ -188,12 +205,13 @@ add_print(const struct batch *batch, const char *name, const json_t *result)
 		value_suite_name((unsigned)request_number(result, "suite")));
 }
 
+/* Parses the options and asks for every name; `batch` comes with its verb. */
 static int
-add_run(struct cli *cli)
+add_or_rotate(struct cli *cli, struct batch batch)
 {
-	struct batch batch = {.cli = cli, .verb = "node.add", .print = add_print};
 	int code;
 
+	batch.cli = cli;
 	batch.arguments = json_object();
 	code = cli_parse(cli, add_take, batch.arguments);
 	if (code == CLI_GO)
@@ -204,6 +222,12 @@ add_run(struct cli *cli)
 		code = cli_finish(cli, batch_run(&batch));
 	json_decref(batch.arguments);
 	return code;
+}
+
+static int
+add_run(struct cli *cli)
+{
+	return add_or_rotate(cli, (struct batch){.verb = "node.add", .print = add_print});
 }
 
 const struct cli_verb verb_node_add = {
@@ -220,6 +244,49 @@ const struct cli_verb verb_node_add = {
 	.operands_min = 2,
 	.operands_max = CLI_OPERANDS_ANY,
 	.run = add_run,
+};
+
+static const struct cli_option rotate_options[] = {
+	{"suite", ADD_SUITE, "SUITE", "cmac128, cmac256, sealed128 or sealed256 (default: as now)"},
+	{"not-before", ADD_NOT_BEFORE, "S", "the new key holds from: Unix seconds or +TIME"},
+	{"not-after", ADD_NOT_AFTER, "S", "the new key holds until: Unix seconds or +TIME"},
+	{"old-until", ADD_OLD_UNTIL, "S",
+		"the old keys hold no longer than this (default: as now)"},
+	{NULL, 0, NULL, NULL},
+};
+
+static void
+rotate_print(const struct batch *batch, const char *name, const json_t *result)
+{
+	(void)batch;
+	(void)name;
+	printf("rotated %s: node %" PRIu64 " of realm %s, new epoch %" PRIu64 ", %s\n",
+		request_text(result, "name"), request_number(result, "node"),
+		request_text(result, "realm"), request_number(result, "epoch"),
+		value_suite_name((unsigned)request_number(result, "suite")));
+}
+
+static int
+rotate_run(struct cli *cli)
+{
+	return add_or_rotate(cli, (struct batch){.verb = "node.rotate", .print = rotate_print});
+}
+
+const struct cli_verb verb_node_rotate = {
+	.name = "node rotate",
+	.operands = "REALM NAME...",
+	.summary = "Give nodes a new key (epoch) beside the old one",
+	.detail =
+		"Nothing is interrupted: the old key goes on holding until --old-until, or until\n"
+		"the node is revoked. Afterwards 'credgate node key' writes the new key. A node\n"
+		"has at most 8 keys at a time, none more than 7 epochs behind its newest.\n",
+	.examples = "credgate node rotate lab n001 --old-until +1d\n"
+		    "credgate node key lab n001 -o n001-new.key\n",
+	.options = {rotate_options},
+	.common = NODE_COMMON,
+	.operands_min = 2,
+	.operands_max = CLI_OPERANDS_ANY,
+	.run = rotate_run,
 };
 
 /* ---- node list ---- */
@@ -364,26 +431,39 @@ const struct cli_verb verb_node_list = {
 	.run = list_run,
 };
 
-/* ---- node revoke ---- */
+/* ---- node revoke, node delete ---- */
 
 static void
-revoke_print(const struct batch *batch, const char *name, const json_t *result)
+print_gone(const struct batch *batch, const char *done, const char *name, const json_t *result)
 {
 	uint64_t workers = request_number(result, "workers");
 
-	printf("revoked %s: node %" PRIu64 " of realm %s; ", name, request_number(result, "node"),
+	printf("%s %s: node %" PRIu64 " of realm %s; ", done, name, request_number(result, "node"),
 		batch->cli->argv[0]);
 	printf("in force on %" PRIu64 " worker%s\n", workers, workers == 1 ? "" : "s");
 }
 
-static int
-revoke_run(struct cli *cli)
+static void
+revoke_print(const struct batch *batch, const char *name, const json_t *result)
 {
-	struct batch batch = {.cli = cli, .verb = "node.revoke", .print = revoke_print};
+	print_gone(batch, "revoked", name, result);
+}
+
+static void
+delete_print(const struct batch *batch, const char *name, const json_t *result)
+{
+	print_gone(batch, "deleted", name, result);
+}
+
+/* `batch` comes with its verb. */
+static int
+revoke_or_delete(struct cli *cli, struct batch batch)
+{
 	int code = cli_parse(cli, NULL, NULL);
 
 	if (code != CLI_GO)
 		return code;
+	batch.cli = cli;
 	batch.arguments = json_object();
 	code = batch_check(&batch);
 	if (code == CLI_DONE)
@@ -392,19 +472,47 @@ revoke_run(struct cli *cli)
 	return code;
 }
 
+static int
+revoke_run(struct cli *cli)
+{
+	return revoke_or_delete(cli, (struct batch){.verb = "node.revoke", .print = revoke_print});
+}
+
+static int
+delete_run(struct cli *cli)
+{
+	return revoke_or_delete(cli, (struct batch){.verb = "node.delete", .print = delete_print});
+}
+
 const struct cli_verb verb_node_revoke = {
 	.name = "node revoke",
 	.operands = "REALM NAME...",
 	.summary = "Throw nodes out: none of their keys is taken any more",
-	.detail = "Answers when every running worker refuses them (or after a second, saying how\n"
-		  "many do). 'credgate node add' gives a node a new key if it is trusted again.\n"
-		  "With a full disk the node is refused all the same: a warning says that it is not\n"
-		  "written yet, and the gateway goes on trying.\n",
+	.detail =
+		"Answers when every running worker refuses them (or after a second, saying how\n"
+		"many do). 'credgate node add' gives a node a new key if it is trusted again.\n"
+		"With a full disk the node is refused all the same: a warning says that it is not\n"
+		"written yet, and the gateway goes on trying.\n",
 	.examples = "credgate node revoke lab n017\ncredgate node revoke lab 'n[100-131]'\n",
 	.common = NODE_COMMON,
 	.operands_min = 2,
 	.operands_max = CLI_OPERANDS_ANY,
 	.run = revoke_run,
+};
+
+const struct cli_verb verb_node_delete = {
+	.name = "node delete",
+	.operands = "REALM NAME...",
+	.summary = "Revoke nodes and free their places: name and number may be given again",
+	.detail =
+		"For nodes that do not come back; 'credgate node revoke' keeps the name. The\n"
+		"gateway remembers of a deleted node its number and highest epoch (a tombstone):\n"
+		"whoever gets the number next begins above it, so no old key holds ever again.\n",
+	.examples = "credgate node delete lab n017\ncredgate node delete lab 'n[100-131]'\n",
+	.common = NODE_COMMON,
+	.operands_min = 2,
+	.operands_max = CLI_OPERANDS_ANY,
+	.run = delete_run,
 };
 
 /* ---- node key ---- */

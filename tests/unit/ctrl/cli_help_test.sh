@@ -31,7 +31,7 @@ page=$(mktemp) || exit 1
 trap 'rm -f "$errors" "$words" "$page"' EXIT
 
 "$credgate" help --words >"$words" || bad "help --words fails"
-[ "$(wc -l <"$words")" -ge 14 ] || bad "there are only $(wc -l <"$words") verbs"
+[ "$(wc -l <"$words")" -ge 17 ] || bad "there are only $(wc -l <"$words") verbs"
 while read -r verb; do
 	# shellcheck disable=SC2086 # a verb may be two words
 	exits 0 "$credgate" $verb --help
@@ -90,7 +90,9 @@ if command -v bash >/dev/null; then
 			echo "${COMPREPLY[@]}"' bash "$completion" "$credgate" "$@"
 	}
 	[ "$(candidates st)" = "status" ] || bad "completion of st: $(candidates st)"
-	[ "$(candidates node re)" = "revoke" ] || bad "completion of node re: $(candidates node re)"
+	[ "$(candidates node rev)" = "revoke" ] || bad "completion of node rev"
+	[ "$(candidates node ro)" = "rotate" ] || bad "completion of node ro"
+	[ "$(candidates node de)" = "delete" ] || bad "completion of node de"
 	[ "$(candidates realm '')" = "init list" ] || bad "completion of realm"
 	[ "$(candidates node add lab --su)" = "--suite" ] || bad "completion of --su"
 	[ "$(candidates send --ti)" = "--timeout" ] || bad "completion of --ti"

@@ -237,6 +237,57 @@ test_node_revoke(void **state)
 	was_asked(0, "{\"args\":{\"name\":\"n5\",\"realm\":\"lab\"},\"verb\":\"node.revoke\"}");
 }
 
+static void
+test_node_delete(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer("{\"ok\": true, \"result\": {\"node\": 5, \"generation\": 4, \"workers\": 1}}\n");
+	call = call_cli("node", "delete", "lab", "n5", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_DONE);
+	assert_string_equal(call->out, "deleted n5: node 5 of realm lab; in force on 1 worker\n");
+	was_asked(0, "{\"args\":{\"name\":\"n5\",\"realm\":\"lab\"},\"verb\":\"node.delete\"}");
+}
+
+static void
+test_node_rotate(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer("{\"ok\": true, \"result\": {\"realm\": \"lab\", \"node\": 17, \"name\": \"n001\", "
+	       "\"epoch\": 3, \"suite\": 4}}\n");
+	call = call_cli("node", "rotate", "lab", "n001", "--suite", "sealed256", "--not-before",
+		"1890000000", "--not-after", "1900000000", "--old-until", "1895000000", "--run-dir",
+		fake.run_dir, NULL);
+	assert_string_equal(call->err, "");
+	assert_int_equal(call->code, CLI_DONE);
+	assert_string_equal(
+		call->out, "rotated n001: node 17 of realm lab, new epoch 3, sealed256\n");
+	was_asked(0, "{\"args\":{\"name\":\"n001\",\"not_after_s\":1900000000,\"not_before_s\":"
+		     "1890000000,\"realm\":\"lab\",\"suite\":4,\"until_s\":1895000000},"
+		     "\"verb\":\"node.rotate\"}");
+}
+
+/* Nothing is asked for that could never hold. */
+static void
+test_not_after_past(void **state)
+{
+	static const char *const past[] = {"1", "1700000000", "+0s"};
+	const struct call *call;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(past) / sizeof(past[0]); i++) {
+		call = call_cli("node", "add", "lab", "n1", "--not-after", past[i], "--run-dir",
+			fake.run_dir, NULL);
+		assert_int_equal(call->code, CLI_USAGE);
+		call_has(call->err, "--not-after is in the past: the key would never hold\n");
+	}
+	assert_int_equal(json_array_size(fake.requests), 0);
+}
+
 #define KEY_ANSWER "{\"ok\": true, \"result\": {\"key\": \"CGK1:abc:\\n\"}}\n"
 
 static void
@@ -354,6 +405,9 @@ main(void)
 		WITH_FAKE(test_nonsense),
 		WITH_FAKE(test_node_list),
 		WITH_FAKE(test_node_revoke),
+		WITH_FAKE(test_node_delete),
+		WITH_FAKE(test_node_rotate),
+		WITH_FAKE(test_not_after_past),
 		WITH_FAKE(test_node_key),
 		WITH_FAKE(test_node_key_open_to_others),
 		WITH_FAKE(test_status),
