@@ -2,6 +2,7 @@
 #include "ctrl/socket.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,21 @@ connection_due(evutil_socket_t fd, short what, void *context)
 	}
 }
 
+/* Does somebody listen there? A socket file that a killed credgated left behind refuses at once. */
+static bool
+address_is_served(const struct sockaddr_un *address, int type)
+{
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool is_served;
+
+	if (fd < 0)
+		return false;
+	is_served = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+		    errno == EAGAIN;
+	close(fd);
+	return is_served;
+}
+
 /* The mode holds from the first moment on: the mask is narrower than any mode asked for. */
 static int
 address_bind(struct socket_listener *listener, mode_t mode)
@@ -102,6 +118,13 @@ socket_listen(struct event_base *base, const char *dir, const char *name, int ty
 		error = errno;
 		goto err;
 	}
+	if (address_is_served(&listener->address, type)) {
+		reason_set(reason, EADDRINUSE,
+			"%s is in use: another credgated runs with this run_dir; stop it, or give "
+			"this one a run_dir of its own",
+			listener->address.sun_path);
+		goto err_served;
+	}
 	error = -address_bind(listener, mode);
 	if (error != 0)
 		goto err;
@@ -116,6 +139,7 @@ socket_listen(struct event_base *base, const char *dir, const char *name, int ty
 err:
 	reason_set(reason, error, "%s: %s; check owner and mode of the directory",
 		listener->address.sun_path, strerror(error));
+err_served:
 	socket_listener_destroy(listener);
 	return NULL;
 }

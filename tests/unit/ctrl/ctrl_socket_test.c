@@ -58,6 +58,32 @@ limit_set(rlim_t limit)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
 }
 
+/* Who came first keeps the name; what a killed one left behind is taken over. */
+static void
+test_name_in_use(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct socket_listener *first, *second;
+	struct sockaddr_un left = {.sun_family = AF_UNIX};
+	struct reason reason;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	snprintf(left.sun_path, sizeof(left.sun_path), "%s/a.sock", fixture_dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&left, sizeof(left)), 0);
+	close(fd); /* nobody listens: the file alone stays */
+	first = socket_listen(
+		base, fixture_dir, "a.sock", SOCK_STREAM, 0600, connection_take, NULL, &reason);
+	assert_non_null(first);
+	second = socket_listen(
+		base, fixture_dir, "a.sock", SOCK_STREAM, 0600, connection_take, NULL, &reason);
+	assert_null(second);
+	assert_non_null(strstr(reason.text, "another credgated"));
+	close(connect_once()); /* the first one's file is still there */
+	socket_listener_destroy(first);
+	event_base_free(base);
+}
+
 static void
 test_no_descriptors(void **state)
 {
@@ -92,6 +118,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_name_in_use),
 		cmocka_unit_test(test_no_descriptors),
 	};
 
