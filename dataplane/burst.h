@@ -98,8 +98,7 @@ struct own_accepted {
 
 /*
  * Accepted credentials whose records are written and whose windows are not marked yet, in order, so
- * that their payloads are decrypted in one batch; the next one is built at [count]. No two are of
- * one node: `filter` has a bit for each node among them, and for some others.
+ * that their payloads are decrypted in one batch. No two are of one node: `filter` has a bit for each node among them, and for some others.
  */
 struct own_run {
 	unsigned count;
@@ -144,8 +143,8 @@ unsigned burst_own(struct worker *worker, unsigned count);
 /* ---- own.c, for handoff.c ---- */
 
 /* The proved item at position `n` of live as own sees it; `answer` is filled if a reply is wanted. */
-void own_cred_from_item(
-	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer);
+struct own_cred own_cred_from_item(
+	struct worker *worker, unsigned n, struct answer_context *answer);
 
 /* ---- deliver.c ---- */
 

@@ -38,20 +38,26 @@ deliver_ring_prefetch(const struct verdict_writer *writer, uint32_t slots)
 		__builtin_prefetch(&writer->slots[position & writer->mask], 1);
 }
 
-/* Writes the record into the ring of every group, and notes where payloads go. MUST have room. */
-static inline void
-deliver_records(struct worker *worker, struct own_accepted *accepted, uint32_t groups)
+/*
+ * Writes the record into the ring of every group; returns in how many. Where its payload goes in
+ * each is noted in `payloads`, if that is not NULL. MUST have room.
+ */
+static inline unsigned
+deliver_records(struct worker *worker, const struct verdict_record *record, uint32_t groups,
+	uint8_t **payloads)
 {
-	const uint32_t slots = deliver_slots(accepted->cred.record->payload_size);
+	const uint32_t slots = payloads != NULL ? deliver_slots(record->payload_size) : 1;
 	unsigned count = 0;
 
-	for (; groups != 0; groups &= groups - 1) {
+	for (; groups != 0; groups &= groups - 1, count++) {
 		struct deliver_ring *ring = &worker->deliver.rings[__builtin_ctz(groups)];
+		uint8_t *payload;
 
 		deliver_ring_prefetch(&ring->writer, slots);
-		accepted->payloads[count++] =
-			verdict_writer_append(&ring->writer, accepted->cred.record);
+		payload = verdict_writer_append(&ring->writer, record);
+		if (payloads != NULL)
+			payloads[count] = payload;
 	}
-	accepted->payload_count = count;
 	worker->deliver.written += count;
+	return count;
 }

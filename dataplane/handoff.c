@@ -153,9 +153,8 @@ static void
 handoff_item(struct worker *worker, unsigned n, uint8_t owner)
 {
 	struct answer_context answer;
-	struct own_cred cred;
+	const struct own_cred cred = own_cred_from_item(worker, n, &answer);
 
-	own_cred_from_item(worker, n, &cred, &answer);
 	if (handoff_ring_put(
 		    worker->config.handoff_out[owner], cred.record, cred.answer, cred.payload))
 		stat_add(&worker->stats->handed_off, 1);

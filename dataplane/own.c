@@ -43,7 +43,7 @@ is_hidden(uint64_t restriction, uint64_t reader)
 
 /* Of `groups`, those that are in use, have a ring here and may read the credential. */
 static inline uint32_t
-own_readers(const struct worker *worker, const struct own_cred *cred, uint32_t groups)
+own_readers(const struct worker *worker, const struct verdict_record *record, uint32_t groups)
 {
 	const struct table_group *all = worker->burst.view.policy->groups;
 	uint32_t left = groups & worker->burst.groups;
@@ -54,8 +54,7 @@ own_readers(const struct worker *worker, const struct own_cred *cred, uint32_t g
 		const uint64_t reader =
 			(uint64_t)all[group].reader_gid << 32 | all[group].reader_uid;
 
-		readers |= (uint32_t)(ct_hide(is_hidden(cred->record->time_us, reader)) == 0)
-			   << group;
+		readers |= (uint32_t)(ct_hide(is_hidden(record->time_us, reader)) == 0) << group;
 	}
 	return readers;
 }
@@ -77,16 +76,16 @@ cache_entry_fill(struct replay_cache_entry *entry, const struct own_cred *cred)
 
 /* The serial is marked: an honest retransmission, a replay, or two issuers with one key. */
 static enum verdict
-own_seen(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+own_seen(struct worker *worker, struct own_cred cred, uint8_t *first)
 {
 	struct replay_cache_entry want;
 	enum replay_cache_result found;
 
-	if (cred->answer == NULL)
+	if (cred.answer == NULL)
 		return VERDICT_REPLAYED;
-	cache_entry_fill(&want, cred);
-	found = replay_cache_find(worker->replay, cred->key->slot->shard % REPLAY_SHARDS, &want,
-		worker->burst.mono_us, cred->key->realm->dup_us, first);
+	cache_entry_fill(&want, &cred);
+	found = replay_cache_find(worker->replay, cred.key->slot->shard % REPLAY_SHARDS, &want,
+		worker->burst.mono_us, cred.key->realm->dup_us, first);
 	if (found == REPLAY_CACHE_COLLISION)
 		stat_add(&worker->stats->serial_collisions, 1);
 	return found == REPLAY_CACHE_DUPLICATE ? VERDICT_DUPLICATE : VERDICT_REPLAYED;
@@ -97,10 +96,10 @@ own_seen(struct worker *worker, const struct own_cred *cred, uint8_t *first)
  * intact; until control has seen to it nothing can be recorded.
  */
 static __attribute__((noinline)) enum verdict
-own_window_ring(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+own_window_ring(struct worker *worker, struct own_cred cred, uint8_t *first)
 {
-	const struct verdict_record *record = cred->record;
-	const uint32_t window = cred->key->window;
+	const struct verdict_record *record = cred.record;
+	const uint32_t window = cred.key->window;
 
 	switch (replay_window_peek(worker->replay, window, record->serial)) {
 	case REPLAY_NEW:
@@ -117,11 +116,11 @@ own_window_ring(struct worker *worker, const struct own_cred *cred, uint8_t *fir
 
 /* The window's answer; nearly always the node's line has it. */
 static inline enum verdict
-own_window(struct worker *worker, const struct own_cred *cred, uint8_t *first)
+own_window(struct worker *worker, struct own_cred cred, uint8_t *first)
 {
-	const struct replay_node *node = &worker->replay->nodes[cred->key->window];
+	const struct replay_node *node = &worker->replay->nodes[cred.key->window];
 	const uint64_t top = replay_word_load(&node->top);
-	const uint64_t serial = cred->record->serial;
+	const uint64_t serial = cred.record->serial;
 
 	if (!replay_line_has(top, serial))
 		return own_window_ring(worker, cred, first);
@@ -137,21 +136,21 @@ own_window(struct worker *worker, const struct own_cred *cred, uint8_t *first)
 
 /* Who is to get it; UNAUTHORIZED if it must reach somebody and may reach nobody. */
 static inline enum verdict
-own_groups(const struct worker *worker, const struct own_cred *cred, uint32_t *readers)
+own_groups(const struct worker *worker, struct own_cred cred, uint32_t *readers)
 {
-	if ((cred->record->kind & ~HANDOFF_KIND_ANSWER) == CRED_KIND_BEACON) {
-		*readers = own_readers(worker, cred, cred->key->realm->beacon_groups);
+	if ((cred.record->kind & ~HANDOFF_KIND_ANSWER) == CRED_KIND_BEACON) {
+		*readers = own_readers(worker, cred.record, cred.key->realm->beacon_groups);
 		return VERDICT_NONE;
 	}
-	*readers = own_readers(worker, cred, cred->key->groups);
+	*readers = own_readers(worker, cred.record, cred.key->groups);
 	return *readers == 0 ? VERDICT_UNAUTHORIZED : VERDICT_NONE;
 }
 
 /* The first refusal that applies, VERDICT_NONE if there is none. */
 static inline enum verdict
-own_judge(struct worker *worker, const struct own_cred *cred, uint32_t *readers, uint8_t *first)
+own_judge(struct worker *worker, struct own_cred cred, uint32_t *readers, uint8_t *first)
 {
-	enum verdict verdict = cred->record->verdict;
+	enum verdict verdict = cred.record->verdict;
 	enum verdict window;
 
 	if (verdict != VERDICT_NONE)
@@ -163,7 +162,7 @@ own_judge(struct worker *worker, const struct own_cred *cred, uint32_t *readers,
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (window == VERDICT_BUSY || !deliver_has_room(&worker->deliver, *readers,
-					      deliver_slots(cred->record->payload_size)))
+					      deliver_slots(cred.record->payload_size)))
 		return VERDICT_BUSY;
 	return VERDICT_NONE;
 }
@@ -181,30 +180,30 @@ record_accept(struct verdict_record *record, uint64_t now_us)
 
 /* What wants a reply may come again; and gets one. */
 static __attribute__((noinline)) void
-own_remember(struct worker *worker, const struct own_cred *cred)
+own_remember(struct worker *worker, struct own_cred cred)
 {
 	struct replay_cache_entry entry;
 
-	cache_entry_fill(&entry, cred);
-	replay_cache_insert(worker->replay, cred->key->slot->shard % REPLAY_SHARDS, &entry,
+	cache_entry_fill(&entry, &cred);
+	replay_cache_insert(worker->replay, cred.key->slot->shard % REPLAY_SHARDS, &entry,
 		worker->burst.mono_us);
-	answer_accepted(worker, cred, VERDICT_ACCEPTED, VERDICT_ACCEPTED);
+	answer_accepted(worker, &cred, VERDICT_ACCEPTED, VERDICT_ACCEPTED);
 }
 
 /* Steps 3 and 4. */
 static inline void
-own_mark(struct worker *worker, const struct own_cred *cred)
+own_mark(struct worker *worker, struct own_cred cred)
 {
 	enum replay_result marked;
 
 	/* A kill leaves the stores before it in program order: the compiler must leave it so. */
 	atomic_signal_fence(memory_order_seq_cst);
-	marked = replay_window_commit(worker->replay, cred->key->window, cred->record->serial,
-		cred->record->epoch, worker->burst.now_us);
+	marked = replay_window_commit(worker->replay, cred.key->window, cred.record->serial,
+		cred.record->epoch, worker->burst.now_us);
 	/* It was new a moment ago, and nobody else writes here: else recovery must void it. */
 	assert(marked == REPLAY_NEW);
 	(void)marked;
-	if (cred->answer != NULL)
+	if (cred.answer != NULL)
 		own_remember(worker, cred);
 }
 
@@ -230,70 +229,74 @@ run_finish(struct worker *worker)
 
 	deliver_payloads(worker, run->creds, run->count);
 	for (i = 0; i < run->count; i++)
-		own_mark(worker, &run->creds[i].cred);
+		own_mark(worker, run->creds[i].cred);
 	memset(run->filter, 0, sizeof(run->filter));
 	run->count = 0;
 }
 
-/* Takes in what was built behind the run. */
+/* Writes the records of one with a payload, or behind one that has; the rest comes with the run. */
 static __attribute__((noinline)) void
-run_add(struct worker *worker)
+run_add(struct worker *worker, struct own_cred cred, uint32_t readers)
 {
 	struct own_run *run = &worker->run;
-	const uint32_t window = run->creds[run->count].cred.key->window;
+	struct own_accepted *accepted = &run->creds[run->count];
+	const uint32_t window = cred.key->window;
 
+	accepted->cred = cred;
+	accepted->payload_count = deliver_records(worker, cred.record, readers, accepted->payloads);
 	*run_filter_word(run, window) |= (uint64_t)1 << window % 64;
 	if (++run->count == OWN_RUN_MAX)
 		run_finish(worker);
 }
 
-/* Steps 2 to 4, or for one with or behind a payload as far as its record. */
+/* Steps 2 to 4, or as far as the run goes. */
 static inline void
-own_accept(struct worker *worker, struct own_accepted *accepted, uint32_t readers)
+own_accept(struct worker *worker, struct own_cred cred, uint32_t readers)
 {
-	record_accept(accepted->cred.record, worker->burst.now_us);
-	deliver_records(worker, accepted, readers);
+	record_accept(cred.record, worker->burst.now_us);
 	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], 1);
-	if (accepted->cred.record->payload_size == 0 && worker->run.count == 0)
-		own_mark(worker, &accepted->cred);
-	else
-		run_add(worker);
+	if (cred.record->payload_size == 0 && worker->run.count == 0) {
+		deliver_records(worker, cred.record, readers, NULL);
+		own_mark(worker, cred);
+	} else {
+		run_add(worker, cred, readers);
+	}
 }
 
 static __attribute__((noinline)) void
 own_refuse_and_answer(
-	struct worker *worker, const struct own_cred *cred, enum verdict verdict, uint8_t first)
+	struct worker *worker, struct own_cred cred, enum verdict verdict, uint8_t first)
 {
-	deliver_refused(worker, cred->record, verdict, true);
+	deliver_refused(worker, cred.record, verdict, true);
 	if (verdict == VERDICT_DUPLICATE)
-		answer_accepted(worker, cred, VERDICT_DUPLICATE, first);
+		answer_accepted(worker, &cred, VERDICT_DUPLICATE, first);
 	else
-		answer_refused(worker, cred, verdict);
+		answer_refused(worker, &cred, verdict);
 }
 
-/* Inlined into both loops below: the call alone was a tenth of the stage's instructions. */
+/*
+ * Inlined into both loops below (the call alone was a tenth of the stage's instructions), and what
+ * is rare gets the credential by value, so that here it stays in registers.
+ */
 static inline __attribute__((always_inline)) void
-own_decide(struct worker *worker, struct own_accepted *next)
+own_decide(struct worker *worker, struct own_cred cred)
 {
 	uint8_t first = VERDICT_NONE;
 	uint32_t readers = 0;
-	const enum verdict verdict = own_judge(worker, &next->cred, &readers, &first);
+	const enum verdict verdict = own_judge(worker, cred, &readers, &first);
 
 	if (verdict == VERDICT_NONE)
-		own_accept(worker, next, readers);
+		own_accept(worker, cred, readers);
 	else
-		own_refuse_and_answer(worker, &next->cred, verdict, first);
+		own_refuse_and_answer(worker, cred, verdict, first);
 }
 
-/* Where the next credential is built, if it is of the node with that window. */
-static inline struct own_accepted *
-own_next(struct worker *worker, uint32_t window)
+/* If a credential of that node waits in the run, it has to go through first. */
+static inline void
+own_wait_for(struct worker *worker, uint32_t window)
 {
-	struct own_run *run = &worker->run;
-
-	if (run->count != 0 && run_may_have(run, window))
+	if (worker->run.count != 0 && run_may_have(&worker->run, window))
 		run_finish(worker);
-	return &run->creds[run->count];
 }
 
 /* What the tag has proved joins the record: two pairs of ids, big-endian, as they were sealed. */
@@ -307,48 +310,39 @@ record_prove(struct verdict_record *record, const struct tag_identity *id)
 	record_store(record, RECORD_AT_TIME, auth << 32 | auth >> 32);
 }
 
-static inline void
-cred_from_item(
-	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer)
+static inline struct own_cred
+cred_from_item(struct worker *worker, unsigned n, struct answer_context *answer)
 {
 	struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
+	const bool wants_reply = item_wants_reply(item);
 
 	record_prove(&item->record, &worker->burst.ids[n]);
-	cred->record = &item->record;
-	cred->key = &item->key;
-	cred->payload = item->msg + CRED_AT_PAYLOAD;
-	cred->answer = NULL;
-	if (item_wants_reply(item)) {
+	if (wants_reply)
 		answer_context_fill(worker, item, answer);
-		cred->answer = answer;
-	}
+	return (struct own_cred){
+		.record = &item->record,
+		.key = &item->key,
+		.payload = item->msg + CRED_AT_PAYLOAD,
+		.answer = wants_reply ? answer : NULL,
+	};
 }
 
-void
-own_cred_from_item(
-	struct worker *worker, unsigned n, struct own_cred *cred, struct answer_context *answer)
+struct own_cred
+own_cred_from_item(struct worker *worker, unsigned n, struct answer_context *answer)
 {
-	cred_from_item(worker, n, cred, answer);
+	return cred_from_item(worker, n, answer);
 }
 
-/* What was handed over, with the keys and audiences of the table of this burst. */
+/* The key of what was handed over, and its audience, by the table of this burst. */
 static enum verdict
-own_cred_from_message(const struct worker *worker, const struct handoff_message *message,
-	struct own_cred *cred, struct view_key *key)
+own_locate_key(const struct worker *worker, struct verdict_record *record, struct view_key *key)
 {
-	struct verdict_record *record = message->record;
+	const struct view *view = &worker->burst.view;
 	enum verdict verdict;
 
-	*cred = (struct own_cred){
-		.record = record,
-		.key = key,
-		.payload = message->payload,
-		.answer = message->answer,
-	};
 	if (key->realm == NULL)
 		return VERDICT_UNKNOWN_REALM;
-	verdict =
-		view_key_find(&worker->burst.view, record->realm, record->node, record->epoch, key);
+	verdict = view_key_find(view, record->realm, record->node, record->epoch, key);
 	if (!view_audience_find(key->realm, record->audience, &key->groups) &&
 		record->verdict == VERDICT_NONE)
 		record->verdict = VERDICT_WRONG_AUDIENCE;
@@ -357,26 +351,30 @@ own_cred_from_message(const struct worker *worker, const struct handoff_message 
 
 /* Two workers with different ideas of who owns a node would both write its window. */
 static bool
-own_is_mine(const struct worker *worker, const struct own_cred *cred)
+own_is_mine(const struct worker *worker, const struct view_key *key)
 {
-	return table_shard_owner(cred->key->slot->shard, worker->worker_count) == worker->index;
+	return table_shard_owner(key->slot->shard, worker->worker_count) == worker->index;
 }
 
 static void
 own_message(struct worker *worker, const struct handoff_message *message, struct view_key *key)
 {
-	struct own_accepted *next = own_next(worker, key->window);
-	struct own_cred *cred = &next->cred;
-	enum verdict verdict = own_cred_from_message(worker, message, cred, key);
+	const struct own_cred cred = {
+		.record = message->record,
+		.key = key,
+		.payload = message->payload,
+		.answer = message->answer,
+	};
+	enum verdict verdict = own_locate_key(worker, message->record, key);
 
 	if (verdict == VERDICT_NONE && !view_is_valid_now(&worker->burst.view, key->slot))
 		verdict = VERDICT_UNKNOWN_EPOCH;
-	if (verdict == VERDICT_NONE && !own_is_mine(worker, cred))
+	if (verdict == VERDICT_NONE && !own_is_mine(worker, key))
 		verdict = VERDICT_BUSY;
 	if (verdict != VERDICT_NONE)
-		deliver_refused(worker, cred->record, verdict, true); /* no live key: silent */
+		deliver_refused(worker, cred.record, verdict, true); /* no live key: silent */
 	else
-		own_decide(worker, next);
+		own_decide(worker, cred);
 }
 
 /* Realm and window of a message's node; starts the loads that own_message is going to wait for. */
@@ -453,13 +451,15 @@ burst_own(struct worker *worker, unsigned count)
 	worker->deliver.slots = own_slots(&worker->burst, count, messages, message_count);
 	for (n = 0; n < count; n++) {
 		const struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
-		struct own_accepted *next = own_next(worker, item->key.window);
 
-		cred_from_item(worker, n, &next->cred, &next->answer);
-		own_decide(worker, next);
+		own_wait_for(worker, item->key.window);
+		own_decide(worker,
+			cred_from_item(worker, n, &worker->run.creds[worker->run.count].answer));
 	}
-	for (n = 0; n < message_count; n++)
+	for (n = 0; n < message_count; n++) {
+		own_wait_for(worker, keys[n].window);
 		own_message(worker, &messages[n], &keys[n]);
+	}
 	if (worker->run.count != 0)
 		run_finish(worker);
 	if (message_count != 0) {
