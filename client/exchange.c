@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,6 +75,16 @@ origin_get(int fd, uint8_t origin[16])
 	return 0;
 }
 
+/* Decimal digits from 1 to 65535: getaddrinfo would take the rest of a greater number. */
+static bool
+is_port(const char *text)
+{
+	size_t size = strspn(text, "0123456789");
+	unsigned long number = size != 0 && size <= 5 ? strtoul(text, NULL, 10) : 0;
+
+	return text[size] == '\0' && number >= 1 && number <= UINT16_MAX;
+}
+
 int
 cg_connect(const char *host, const char *port, uint8_t origin[16])
 {
@@ -83,6 +94,8 @@ cg_connect(const char *host, const char *port, uint8_t origin[16])
 
 	if (host == NULL || port == NULL || origin == NULL)
 		return client_fail(EINVAL, "host, port and origin must not be NULL");
+	if (!is_port(port))
+		return client_fail(EINVAL, "'%s' is no port from 1 to 65535", port);
 	rc = getaddrinfo(host, port, &hints, &list);
 	if (rc != 0)
 		return client_fail(
@@ -115,7 +128,7 @@ struct exchange {
 	unsigned sends;
 	unsigned refusals;                 /* BUSY and OVER_RATE, each reply counted once */
 	uint64_t refusals_seen[SENDS_MAX]; /* their serials */
-	bool is_unreachable;               /* an ICMP error came, from whoever it may be */
+	int icmp_errno;                    /* of an ICMP error, from whoever it may be; or 0 */
 	struct cg_answer answer;           /* the last refusal, or the final answer */
 };
 
@@ -151,8 +164,10 @@ exchange_send(struct exchange *x, uint64_t now_us)
 {
 	ssize_t sent = send(x->fd, x->request, x->request_size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	if (sent < 0 && errno == ECONNREFUSED)
+	if (sent < 0 && errno == ECONNREFUSED) {
+		x->icmp_errno = errno;
 		sent = send(x->fd, x->request, x->request_size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
 	if (sent < 0 && x->sends == 0 && !is_send_error_passing(errno))
 		return client_fail(errno, "the credential was not sent: %m");
 	x->sends++;
@@ -205,7 +220,7 @@ exchange_receive(struct exchange *x)
 	int rc;
 
 	if (size < 0 && is_icmp_error(errno)) {
-		x->is_unreachable = true;
+		x->icmp_errno = errno;
 		return 0;
 	}
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -278,9 +293,10 @@ exchange_run(struct exchange *x)
 	while (rc == 0 && !is_refused(x)) {
 		now_us = mono_us();
 		if (now_us >= x->deadline_us)
-			return client_fail(ETIMEDOUT, "no reply to %u datagrams: outcome unknown%s",
-				x->sends,
-				x->is_unreachable ? " (ICMP says the gateway is unreachable)" : "");
+			return client_fail(ETIMEDOUT,
+				"no reply to %u datagrams: outcome unknown%s%s", x->sends,
+				x->icmp_errno != 0 ? "; unreachable, says ICMP: " : "",
+				x->icmp_errno != 0 ? strerror(x->icmp_errno) : "");
 		if (now_us >= x->send_us)
 			rc = exchange_send(x, now_us);
 		if (rc == 0)

@@ -117,10 +117,19 @@ take_origin(struct cli *cli, struct claim *claim, const char *value)
 }
 
 static int
+payload_twice(struct cli *cli)
+{
+	return cli_usage(cli, "--payload and --payload-file exclude each other");
+}
+
+static int
 take_payload(struct cli *cli, struct claim *claim, const char *text)
 {
 	size_t size = strlen(text);
 
+	claim->has_payload_text = true;
+	if (claim->has_payload_file)
+		return payload_twice(cli);
 	if (size > CG_PAYLOAD_MAX)
 		return cli_usage(
 			cli, "the payload has %zu bytes, %d is the most", size, CG_PAYLOAD_MAX);
@@ -133,11 +142,15 @@ take_payload(struct cli *cli, struct claim *claim, const char *text)
 static int
 take_payload_file(struct cli *cli, struct claim *claim, const char *path)
 {
-	int status =
-		file_read(path, claim->payload, sizeof(claim->payload), &claim->claim.payload_size);
+	int status;
 
+	claim->has_payload_file = true;
+	if (claim->has_payload_text)
+		return payload_twice(cli);
+	status =
+		file_read(path, claim->payload, sizeof(claim->payload), &claim->claim.payload_size);
 	if (status == -EFBIG)
-		return cli_fail(cli, "%s: a payload has at most %d bytes", path, CG_PAYLOAD_MAX);
+		return cli_usage(cli, "%s: a payload has at most %d bytes", path, CG_PAYLOAD_MAX);
 	if (status)
 		return cli_fail(cli, "%s: %s", path, strerror(-status));
 	claim->claim.payload = claim->payload;
@@ -147,6 +160,7 @@ take_payload_file(struct cli *cli, struct claim *claim, const char *path)
 int
 claim_take(struct cli *cli, struct claim *claim, int id, const char *value)
 {
+	claim->is_described |= id != CLAIM_KEY;
 	switch (id) {
 	case CLAIM_KEY:
 		claim->key_path = value;

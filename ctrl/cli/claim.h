@@ -10,7 +10,11 @@
 struct claim {
 	struct cg_claim claim;
 	const char *key_path;
-	bool has_origin; /* --origin was given */
+	bool has_origin;
+	bool has_payload_text;
+	bool has_payload_file;
+	bool is_described;
+		/* some option says what to issue; --key alone does not */ /* --origin was given */
 	uint8_t payload[CG_PAYLOAD_MAX];
 };
 

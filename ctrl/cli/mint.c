@@ -34,6 +34,7 @@ static const struct cli_option mint_options[] = {
 struct mint {
 	struct claim claim;
 	uint64_t count;
+	bool is_text;
 	bool is_binary;
 	const char *output;
 	int fd;
@@ -58,7 +59,10 @@ mint_take(struct cli *cli, void *context, int id, const char *value)
 		mint->claim.claim.wants_reply = 1;
 		return CLI_DONE;
 	default:
-		mint->is_binary = id == MINT_BINARY;
+		mint->is_text |= id == MINT_TEXT;
+		mint->is_binary |= id == MINT_BINARY;
+		if (mint->is_text && mint->is_binary)
+			return cli_usage(cli, "--text and --binary exclude each other");
 		return CLI_DONE;
 	}
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -108,9 +109,12 @@ send_connect(struct cli *cli, struct send *send, const char *endpoint)
 {
 	char host[VALUE_HOST_SIZE], port[VALUE_PORT_SIZE];
 	uint8_t origin[16];
+	uint16_t number;
 
 	if (value_endpoint(endpoint, CLI_PORT_DEFAULT, host, port))
 		return cli_usage(cli, "'%s': it takes HOST, HOST:PORT or [IPv6]:PORT", endpoint);
+	if (value_port(port, &number))
+		return cli_usage(cli, "'%s' is no port from 1 to 65535", port);
 	send->fd = cg_connect(host, port, origin);
 	if (send->fd < 0)
 		return cli_fail(cli, "%s", cg_error());
@@ -205,19 +209,64 @@ print_answer(const struct cg_answer *answer)
 	putchar('\n');
 }
 
-static int
-no_answer(const struct cli *cli, const struct send *send)
+/* Where it went: "10.0.0.1 port 7475", "[fd77::1] port 7475". */
+#define PEER_SIZE 80
+
+static void
+peer_format(const struct send *send, char text[PEER_SIZE])
 {
+	struct sockaddr_storage peer = {0};
+	socklen_t size = sizeof(peer);
+	char host[INET6_ADDRSTRLEN] = "?";
+	bool is_v6;
+
+	getpeername(send->fd, (struct sockaddr *)&peer, &size);
+	is_v6 = peer.ss_family == AF_INET6;
+	inet_ntop(peer.ss_family,
+		is_v6 ? (const void *)&((struct sockaddr_in6 *)&peer)->sin6_addr
+		      : (const void *)&((struct sockaddr_in *)&peer)->sin_addr,
+		host, sizeof(host));
+	/* The port is at the same place in both. */
+	snprintf(text, PEER_SIZE, "%s%s%s port %u", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+		ntohs(((struct sockaddr_in *)&peer)->sin_port));
+}
+
+/* libcredgate tells in words alone what it saw of ICMP and how often it sent. */
+static void
+no_answer_reason(const struct cli *cli, const char *error)
+{
+	char meant[VALUE_MEANT_SIZE];
+
+	if (strstr(error, strerror(ECONNREFUSED)))
+		fputs("Its host says (ICMP) that nobody listens on that port.\n", stderr);
+	else if (strstr(error, "ICMP"))
+		fprintf(stderr, "It cannot be reached:%s.\n", strrchr(error, ':') + 1);
+	if (value_endpoint_meant(cli->argv[0], meant) == 0)
+		fprintf(stderr, "An IPv6 address with a port has brackets: did you mean %s?\n",
+			meant);
+}
+
+static int
+no_answer(const struct cli *cli, const struct send *send, const char *error)
+{
+	char peer[PEER_SIZE];
+	unsigned sends = 0;
+
+	peer_format(send, peer);
+	sscanf(error, "no reply to %u", &sends);
 	if (cli->has_json)
 		puts("{\"verdict\": null, \"outcome\": \"unknown\", \"exit_code\": 1}");
 	cli_fail(cli,
-		"no answer within %u ms: the outcome is unknown, the gateway may have accepted it",
-		send->timeout_ms ? send->timeout_ms : SEND_TIMEOUT_MS_MAX);
+		"no answer from %s within %u ms (%u send%s): the outcome is unknown, the gateway "
+		"may have accepted it",
+		peer, send->timeout_ms ? send->timeout_ms : SEND_TIMEOUT_MS_MAX, sends,
+		sends == 1 ? "" : "s");
+	no_answer_reason(cli, error);
 	fputs("Gateways say nothing to what is not proved or not fresh: bad-tag (another key),\n"
 	      "unknown-realm, unknown-node, revoked, unknown-epoch, replayed; nor to addresses "
 	      "that\n"
 	      "are not the node's. Else: a wrong address or port, a firewall, no gateway running.\n"
-	      "'credgate watch --refused' on the gateway shows which.\n",
+	      "To see which, run on the gateway: credgate watch --refused\n",
 		stderr);
 	return CLI_FAILED;
 }
@@ -230,7 +279,7 @@ send_and_wait(struct cli *cli, struct send *send)
 		send->key, send->fd, send->bytes, send->size, send->timeout_ms, &answer);
 
 	if (status == -ETIMEDOUT)
-		return no_answer(cli, send);
+		return no_answer(cli, send, cg_error());
 	if (status < 0)
 		return cli_fail(cli, "%s", cg_error());
 	if (cli->has_json)
@@ -291,6 +340,9 @@ send_run(struct cli *cli)
 	code = cli_parse(cli, send_take, &send);
 	if (code != CLI_GO)
 		return code;
+	if (send.credential && send.claim.is_described)
+		return cli_usage(cli, "--credential goes as it is: of the options that say what to "
+				      "issue only --key goes with it");
 	if (!send.credential || send.claim.key_path) {
 		code = claim_open_key(cli, &send.claim, &send.key);
 		if (code != CLI_DONE)

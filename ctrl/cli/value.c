@@ -204,3 +204,32 @@ value_endpoint(const char *text, const char *port_default, char host[VALUE_HOST_
 		return copy(port, VALUE_PORT_SIZE, port_default, strlen(port_default));
 	return copy(port, VALUE_PORT_SIZE, colon + 1, strlen(colon + 1));
 }
+
+int
+value_port(const char *text, uint16_t *port)
+{
+	uint64_t number;
+
+	if (text[strspn(text, "0123456789")] != '\0' || value_number(text, 1, UINT16_MAX, &number))
+		return -EINVAL;
+	*port = (uint16_t)number;
+	return 0;
+}
+
+int
+value_endpoint_meant(const char *host, char meant[VALUE_MEANT_SIZE])
+{
+	const char *colon = strrchr(host, ':');
+	char address[INET6_ADDRSTRLEN];
+	uint8_t parsed[16];
+	uint16_t port;
+
+	/* Fewer than four digits are rather a host's number than a port. */
+	if (!colon || value_port(colon + 1, &port) || port < 1000)
+		return -EINVAL;
+	if (copy(address, sizeof(address), host, (size_t)(colon - host)) ||
+		inet_pton(AF_INET6, address, parsed) != 1)
+		return -EINVAL;
+	snprintf(meant, VALUE_MEANT_SIZE, "[%s]:%u", address, port);
+	return 0;
+}

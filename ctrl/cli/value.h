@@ -39,6 +39,16 @@ int value_gid(const char *text, bool may_be_anyone, uint32_t *gid);
 int value_endpoint(const char *text, const char *port_default, char host[VALUE_HOST_SIZE],
 	char port[VALUE_PORT_SIZE]);
 
+/* A UDP port: decimal digits from 1 to 65535. */
+int value_port(const char *text, uint16_t *port);
+
+/*
+ * What HOST without brackets was perhaps meant to be: "[fd77::1]:7475" for "fd77::1:7475". -EINVAL
+ * if its last group is no likely port, or what is before it no address.
+ */
+#define VALUE_MEANT_SIZE 64
+int value_endpoint_meant(const char *host, char meant[VALUE_MEANT_SIZE]);
+
 /*
  * Node names with ranges, as clusters write them: "n[001-128,200]-ib" is 129 names; what is outside
  * brackets stays as it is. Calls `each` with every name in order until it returns non-zero, and

@@ -28,7 +28,8 @@ struct cg_answer {
 
 /*
  * A connected UDP socket to `host` (name or address) and `port`; `origin` gets its own address as
- * claims want it (getsockname). Returns the descriptor or a negative errno.
+ * claims want it (getsockname). `port` is a number from 1 to 65535 in decimal, no service's name:
+ * else -EINVAL. Returns the descriptor or a negative errno.
  */
 int cg_connect(const char *host, const char *port, uint8_t origin[16]);
 

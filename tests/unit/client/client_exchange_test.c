@@ -704,7 +704,12 @@ test_connect_tells_the_origin(void **state)
 	} else {
 		assert_true(fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT);
 	}
-	assert_int_equal(cg_connect("127.0.0.1", "no-such-service", origin), -ENOENT);
+	assert_int_equal(cg_connect("127.0.0.1", "domain", origin), -EINVAL);
+	assert_int_equal(cg_connect("127.0.0.1", "0", origin), -EINVAL);
+	assert_int_equal(cg_connect("127.0.0.1", "65536", origin), -EINVAL);
+	assert_int_equal(cg_connect("127.0.0.1", "99999", origin), -EINVAL);
+	assert_string_equal(cg_error(), "'99999' is no port from 1 to 65535");
+	assert_int_equal(cg_connect("127.0.0.1", "", origin), -EINVAL);
 	assert_int_equal(cg_connect("999.1.1.1.", "1", NULL), -EINVAL);
 }
 

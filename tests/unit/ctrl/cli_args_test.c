@@ -197,6 +197,26 @@ test_misuse(void **state)
 }
 
 static void
+test_conflicts(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	call = call_cli("mint", "--payload", "x", "--payload-file", "/dev/null", NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "--payload and --payload-file exclude each other");
+	call = call_cli("send", "--payload-file", "/dev/null", "--payload", "x", "host", NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "--payload and --payload-file exclude each other");
+	call = call_cli("mint", "--text", "--binary", NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "--text and --binary exclude each other");
+	call = call_cli("send", "--credential", "/dev/null", "--ttl", "5", "host", NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "--credential goes as it is");
+}
+
+static void
 test_claim_values(void **state)
 {
 	static const struct {
@@ -343,6 +363,7 @@ main(void)
 		cmocka_unit_test(test_every_unknown_option),
 		cmocka_unit_test(test_options_differ),
 		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_conflicts),
 		cmocka_unit_test(test_claim_values),
 		cmocka_unit_test(test_verdicts_json),
 		cmocka_unit_test(test_help_of),

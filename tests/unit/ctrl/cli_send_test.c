@@ -249,13 +249,57 @@ test_silence(void **state)
 	call = call_cli("send", "--json", "--timeout", "60", "--key", gateway.fixture.key,
 		gateway.endpoint, NULL);
 	assert_int_equal(call->code, 1);
-	call_has(call->err, "no answer within 60 ms: the outcome is unknown");
+	call_has(call->err, "no answer from 127.0.0.1 port ");
+	call_has(call->err, " within 60 ms (");
+	call_has(call->err, "): the outcome is unknown");
+	call_has(call->err, "run on the gateway: credgate watch --refused\n");
+	assert_null(strstr(call->err, "ICMP"));
+	assert_null(strstr(call->err, "did you mean"));
 	call_has(call->err, "bad-tag");
 	call_has(call->err, "replayed");
 	object = json_loads(call->out, 0, NULL);
 	assert_true(json_is_null(json_object_get(object, "verdict")));
 	assert_string_equal(json_string_value(json_object_get(object, "outcome")), "unknown");
 	json_decref(object);
+}
+
+/* What an ICMP error tells, of a port that was open a moment ago. */
+static void
+test_nobody_listens(void **state)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	const struct call *call;
+	char endpoint[32];
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	close(fd);
+	snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%u", ntohs(address.sin_port));
+	call = call_cli("send", "--timeout", "60", "--key", gateway.fixture.key, endpoint, NULL);
+	assert_int_equal(call->code, 1);
+	call_has(call->err, "nobody listens on that port");
+}
+
+static void
+test_bad_port(void **state)
+{
+	static const char *const bad[] = {"0", "65536", "99999", "http", "0x50", "-1", "7475 "};
+	char endpoint[32], wanted[64];
+	const struct call *call;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%s", bad[i]);
+		snprintf(wanted, sizeof(wanted), "'%s' is no port from 1 to 65535\n", bad[i]);
+		call = call_cli("send", "--key", gateway.fixture.key, endpoint, NULL);
+		assert_int_equal(call->code, CLI_USAGE);
+		call_has(call->err, wanted);
+	}
 }
 
 static void
@@ -409,7 +453,7 @@ test_mint_payload_file(void **state)
 	assert_int_equal(strlen(call->out), TEXT_SIZE_MAX + 1);
 	fixture_write(path, large, CG_PAYLOAD_MAX + 1, 0600);
 	call = call_cli("mint", "--key", gateway.fixture.key, "--payload-file", path, NULL);
-	assert_int_equal(call->code, 1);
+	assert_int_equal(call->code, CLI_USAGE);
 	call_has(call->err, "at most 1136 bytes");
 	unlink(path);
 }
@@ -424,6 +468,8 @@ main(void)
 		WITH_GATEWAY(test_refused),
 		WITH_GATEWAY(test_json),
 		WITH_GATEWAY(test_silence),
+		WITH_GATEWAY(test_nobody_listens),
+		WITH_GATEWAY(test_bad_port),
 		WITH_GATEWAY(test_no_reply),
 		WITH_GATEWAY(test_credential),
 		WITH_GATEWAY(test_local_failures),

@@ -177,6 +177,21 @@ test_endpoint(void **state)
 	assert_true(value_endpoint(large, "7475", host, port) < 0);
 }
 
+static void
+test_endpoint_meant(void **state)
+{
+	static const char *const no[] = {"fd77::7475", "fd77::1", "fd77::1:a475", "fd77::1:80",
+		"1:2:3:4:5:6:7:7475", "gw1", "gw1:7475", "10.0.0.1:7475", "[fd77::1]:7475"};
+	char meant[VALUE_MEANT_SIZE];
+	size_t i;
+
+	(void)state;
+	assert_int_equal(value_endpoint_meant("fd77::1:7475", meant), 0);
+	assert_string_equal(meant, "[fd77::1]:7475");
+	for (i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		assert_true(value_endpoint_meant(no[i], meant) < 0);
+}
+
 /* Names one after the other, as "a b c". */
 struct seen {
 	char text[256];
@@ -256,6 +271,7 @@ main(void)
 		cmocka_unit_test(test_suite),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_endpoint),
+		cmocka_unit_test(test_endpoint_meant),
 		cmocka_unit_test(test_names),
 	};
 
