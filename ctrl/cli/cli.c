@@ -106,6 +106,18 @@ is_help(const char *word)
 	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
+static int
+unknown_verb(const struct cli *cli, const char *words)
+{
+	const char *nearest = cli_nearest_verb(words);
+
+	cli_fail(cli, "unknown verb '%s'", words);
+	if (nearest)
+		fprintf(stderr, "Did you mean '%s'?\n", nearest);
+	fputs("Try 'credgate --help'.\n", stderr);
+	return CLI_USAGE;
+}
+
 /* "credgate node" and "credgate node --help" list what can be done with nodes. */
 static int
 noun_main(struct cli *cli, int argc, char **argv)
@@ -118,10 +130,7 @@ noun_main(struct cli *cli, int argc, char **argv)
 	}
 	if (argc > 1) {
 		snprintf(words, sizeof(words), "%s %s", argv[0], argv[1]);
-		cli_usage(cli, "unknown verb '%s'", words);
-		if (cli_nearest_verb(words))
-			fprintf(stderr, "Did you mean '%s'?\n", cli_nearest_verb(words));
-		return CLI_USAGE;
+		return unknown_verb(cli, words);
 	}
 	help_overview(stderr, argv[0]);
 	return CLI_USAGE;
@@ -143,10 +152,7 @@ verb_main(struct cli *cli, int argc, char **argv)
 	}
 	if (cli_is_noun(argv[0]))
 		return noun_main(cli, argc, argv);
-	cli_usage(cli, "unknown verb '%s'", argv[0]);
-	if (cli_nearest_verb(argv[0]))
-		fprintf(stderr, "Did you mean '%s'?\n", cli_nearest_verb(argv[0]));
-	return CLI_USAGE;
+	return unknown_verb(cli, argv[0]);
 }
 
 /* What may stand before the verb. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,39 @@ struct names {
 	int (*each)(void *context, const char *name);
 	void *context;
 	size_t count;
+	char *fault; /* gets what is wrong, unless NULL */
 	char name[VALUE_NAME_SIZE];
 };
+
+static int __attribute__((format(printf, 2, 3)))
+wrong(const struct names *names, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (names->fault)
+		vsnprintf(names->fault, VALUE_FAULT_SIZE, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+/* About one entry of a bracket; as much of it is shown as a good one can have. */
+static int
+wrong_entry(const struct names *names, const char *entry, const char *what)
+{
+	size_t size = strcspn(entry, ",]"), most = 2 * NAMES_DIGITS_MAX + 1;
+
+	if (size == 0)
+		return wrong(names, "an empty range: they are written [001-128,200]");
+	return wrong(names, "range %.*s%s %s", (int)(size < most ? size : most), entry,
+		size > most ? "..." : "", what);
+}
+
+static int
+wrong_size(const struct names *names)
+{
+	return wrong(names, "a name has at most %d characters", VALUE_NAME_SIZE - 1);
+}
 
 static int names_expand(struct names *names, size_t size, const char *pattern);
 
@@ -34,33 +66,46 @@ digits(const char **text, unsigned long *number, int *width)
 	return *width > NAMES_DIGITS_MAX ? -EINVAL : 0;
 }
 
-/* One entry of a bracket, "7" or "001-128"; `rest` is the pattern behind the bracket. */
+/* Parses one entry of a bracket, "7" or "001-128". */
+static int
+entry_parse(const struct names *names, const char **entry, unsigned long *first,
+	unsigned long *last, int *width)
+{
+	const char *begin = *entry;
+	int last_width;
+
+	if (digits(entry, first, width))
+		return wrong_entry(names, begin, "is not two numbers of at most 9 digits");
+	*last = *first;
+	if (**entry == '-') {
+		++*entry;
+		if (digits(entry, last, &last_width))
+			return wrong_entry(names, begin, "is not two numbers of at most 9 digits");
+	}
+	if (**entry != ',' && **entry != ']')
+		return wrong_entry(names, begin, "is not two numbers of at most 9 digits");
+	if (*last < *first)
+		return wrong_entry(names, begin, "runs backwards");
+	if (*last - *first >= VALUE_NAMES_MAX)
+		return wrong_entry(names, begin, "has more than 1048576 names");
+	return 0;
+}
+
+/* The names of one entry of a bracket; `rest` is the pattern behind the bracket. */
 static int
 names_range(struct names *names, size_t size, const char **entry, const char *rest)
 {
-	unsigned long first, last;
-	int width, last_width, written, status;
+	unsigned long first = 0, last = 0;
+	int width = 0, written, status = entry_parse(names, entry, &first, &last, &width);
 
-	if (digits(entry, &first, &width))
-		return -EINVAL;
-	last = first;
-	if (**entry == '-') {
-		++*entry;
-		if (digits(entry, &last, &last_width))
-			return -EINVAL;
-	}
-	if (last < first || last - first >= VALUE_NAMES_MAX)
-		return -EINVAL;
-	for (; first <= last; first++) {
+	for (; status == 0 && first <= last; first++) {
 		written =
 			snprintf(names->name + size, VALUE_NAME_SIZE - size, "%0*lu", width, first);
 		if (size + (size_t)written >= VALUE_NAME_SIZE)
-			return -EINVAL;
+			return wrong_size(names);
 		status = names_expand(names, size + (size_t)written, rest);
-		if (status)
-			return status;
 	}
-	return 0;
+	return status;
 }
 
 static int
@@ -70,7 +115,7 @@ names_bracket(struct names *names, size_t size, const char *pattern)
 	int status;
 
 	if (!end)
-		return -EINVAL;
+		return wrong(names, "']' is missing");
 	do {
 		status = names_range(names, size, &entry, end + 1);
 		if (status)
@@ -86,12 +131,16 @@ static int
 names_expand(struct names *names, size_t size, const char *pattern)
 {
 	for (; *pattern != '['; pattern++) {
-		if (*pattern == ']' || size + (*pattern != '\0') >= VALUE_NAME_SIZE)
-			return -EINVAL;
+		if (*pattern == ']')
+			return wrong(names, "'[' is missing");
+		if (size + (*pattern != '\0') >= VALUE_NAME_SIZE)
+			return wrong_size(names);
 		names->name[size] = *pattern;
 		if (*pattern == '\0') {
-			if (size == 0 || ++names->count > VALUE_NAMES_MAX)
-				return -EINVAL;
+			if (size == 0)
+				return wrong(names, "a name is missing");
+			if (++names->count > VALUE_NAMES_MAX)
+				return wrong(names, "more than %d names", VALUE_NAMES_MAX);
 			return names->each(names->context, names->name);
 		}
 		size++;
@@ -100,9 +149,10 @@ names_expand(struct names *names, size_t size, const char *pattern)
 }
 
 int
-value_names(const char *pattern, int (*each)(void *context, const char *name), void *context)
+value_names(const char *pattern, int (*each)(void *context, const char *name), void *context,
+	char fault[VALUE_FAULT_SIZE])
 {
-	struct names names = {.each = each, .context = context};
+	struct names names = {.each = each, .context = context, .fault = fault};
 
 	return names_expand(&names, 0, pattern);
 }

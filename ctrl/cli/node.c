@@ -73,18 +73,23 @@ batch_one(void *context, const char *name)
 	return 0;
 }
 
+/* More of a wrong name than this is not worth repeating. */
+#define SHOWN_MAX 40
+
 /* All patterns are looked at before the first request. */
 static int
 batch_check(struct batch *batch)
 {
+	char fault[VALUE_FAULT_SIZE];
+	const char *pattern;
 	int i;
 
-	for (i = 1; i < batch->cli->argc; i++)
-		if (value_names(batch->cli->argv[i], batch_count, &batch->count))
-			return cli_usage(batch->cli,
-				"'%s': a name has at most %d characters; ranges are written "
-				"n[001-128,200]",
-				batch->cli->argv[i], VALUE_NAME_SIZE - 1);
+	for (i = 1; i < batch->cli->argc; i++) {
+		pattern = batch->cli->argv[i];
+		if (value_names(pattern, batch_count, &batch->count, fault))
+			return cli_usage(batch->cli, "'%.*s%s': %s", SHOWN_MAX, pattern,
+				strlen(pattern) > SHOWN_MAX ? "..." : "", fault);
+	}
 	return CLI_DONE;
 }
 
@@ -98,7 +103,7 @@ batch_run(struct batch *batch)
 	if (request_open(&batch->request, batch->cli) != 0)
 		code = CLI_FAILED;
 	for (i = 1; code == CLI_DONE && status == 0 && i < batch->cli->argc; i++)
-		status = value_names(batch->cli->argv[i], batch_one, batch);
+		status = value_names(batch->cli->argv[i], batch_one, batch, NULL);
 	request_close(&batch->request);
 	if (batch->refused_count && batch->count > 1)
 		cli_fail(batch->cli, "%zu of %zu names failed%s", batch->refused_count,
@@ -548,6 +553,18 @@ key_check_stdout(struct cli *cli)
 	return CLI_DONE;
 }
 
+/* Something stands where the key was to go. */
+static int
+key_exists(struct cli *cli, const char *output)
+{
+	struct stat stat;
+
+	if (lstat(output, &stat) == 0 && S_ISLNK(stat.st_mode))
+		return cli_fail(cli,
+			"%s is a symbolic link and was not followed: give the file itself", output);
+	return cli_fail(cli, "%s is there already and was not touched: move it away first", output);
+}
+
 static int
 key_write(struct cli *cli, const char *output, const char *key)
 {
@@ -559,7 +576,7 @@ key_write(struct cli *cli, const char *output, const char *key)
 	}
 	status = file_create(output, key, strlen(key));
 	if (status == -EEXIST)
-		return cli_fail(cli, "%s is there already and was not touched", output);
+		return key_exists(cli, output);
 	return status ? cli_fail(cli, "%s: %s", output, strerror(-status)) : CLI_DONE;
 }
 

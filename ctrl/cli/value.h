@@ -52,8 +52,11 @@ int value_endpoint_meant(const char *host, char meant[VALUE_MEANT_SIZE]);
 /*
  * Node names with ranges, as clusters write them: "n[001-128,200]-ib" is 129 names; what is outside
  * brackets stays as it is. Calls `each` with every name in order until it returns non-zero, and
- * returns that; -EINVAL if the pattern is none; never more than VALUE_NAMES_MAX names.
+ * returns that; -EINVAL if the pattern is none: then `fault` (if not NULL) says what is wrong with it.
+ * Never more than VALUE_NAMES_MAX names.
  */
-#define VALUE_NAME_SIZE 64
-#define VALUE_NAMES_MAX 1048576
-int value_names(const char *pattern, int (*each)(void *context, const char *name), void *context);
+#define VALUE_FAULT_SIZE 96
+#define VALUE_NAME_SIZE  64
+#define VALUE_NAMES_MAX  1048576
+int value_names(const char *pattern, int (*each)(void *context, const char *name), void *context,
+	char fault[VALUE_FAULT_SIZE]);

@@ -300,7 +300,7 @@ print_summary(const struct watch *watch)
 
 	if (watch->cli->has_json)
 		return;
-	fprintf(stderr, "%" PRIu64 " verdicts", watch->count);
+	fprintf(stderr, "%" PRIu64 " verdict%s", watch->count, watch->count == 1 ? "" : "s");
 	for (verdict = 0; verdict < VERDICT_COUNTERS; verdict++)
 		if (watch->counters[verdict])
 			fprintf(stderr, ", %" PRIu64 " %s", watch->counters[verdict],

@@ -50,6 +50,8 @@ test_unknown_verb(void **state)
 		call = call_cli(cases[i].first, cases[i].second, NULL);
 		assert_int_equal(call->code, CLI_USAGE);
 		call_has(call->err, cases[i].nearest);
+		/* The last line is the one that stays in view. */
+		call_has(strstr(call->err, "Did you mean"), "\nTry 'credgate --help'.\n");
 	}
 	call = call_cli("xyzzyplugh", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
@@ -162,6 +164,7 @@ test_options_differ(void **state)
 static void
 test_misuse(void **state)
 {
+	char large[300];
 	const struct call *call;
 
 	(void)state;
@@ -190,7 +193,13 @@ test_misuse(void **state)
 	assert_int_equal(call->code, CLI_USAGE);
 	call = call_cli("node", "add", "lab", "n[3-1]", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
-	call_has(call->err, "n[3-1]");
+	call_has(call->err, "'n[3-1]': range 3-1 runs backwards\n");
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	call = call_cli("node", "add", "lab", large, NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "xxx...': a name has at most 63 characters\n");
+	assert_true(strlen(call->err) < 160);
 	call = call_cli("node", "add", "lab", "a", "b", "--id", "7", NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 	call_has(call->err, "--id");

@@ -294,7 +294,7 @@ static void
 test_node_key(void **state)
 {
 	const struct call *call;
-	char path[128], text[32] = "";
+	char path[128], link[128], text[32] = "";
 	struct stat stat_;
 	FILE *file;
 
@@ -314,7 +314,13 @@ test_node_key(void **state)
 	assert_string_equal(text, "CGK1:abc:\n");
 	call = call_cli("node", "key", "lab", "n", "-o", path, "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_FAILED);
-	call_has(call->err, "was not touched");
+	call_has(call->err, "was not touched: move it away first\n");
+	answer(KEY_ANSWER);
+	snprintf(link, sizeof(link), "%s/link", fake.run_dir);
+	assert_int_equal(symlink("/nonexistent/key", link), 0);
+	call = call_cli("node", "key", "lab", "n", "-o", link, "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, "is a symbolic link and was not followed: give the file itself\n");
 }
 
 /* Standard output of call_cli is a file that others may read. */

@@ -237,27 +237,57 @@ test_names(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		seen = (struct seen){0};
-		assert_int_equal(value_names(good[i].pattern, see, &seen), 0);
+		assert_int_equal(value_names(good[i].pattern, see, &seen, NULL), 0);
 		assert_string_equal(seen.text, good[i].names);
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		seen = (struct seen){0};
-		assert_true(value_names(bad[i], see, &seen) < 0);
+		assert_true(value_names(bad[i], see, &seen, NULL) < 0);
 	}
-	assert_int_equal(value_names("n[1-9]", stop_at_second, &count), 42);
+	assert_int_equal(value_names("n[1-9]", stop_at_second, &count, NULL), 42);
 	assert_int_equal(count, 2);
 	seen = (struct seen){0};
-	assert_int_equal(value_names("n[0001-4096]", see, &seen), 0);
+	assert_int_equal(value_names("n[0001-4096]", see, &seen, NULL), 0);
 	assert_int_equal(seen.count, 4096);
 	seen = (struct seen){0};
 	assert_int_equal(
 		value_names("123456789012345678901234567890123456789012345678901234567890123", see,
-			&seen),
+			&seen, NULL),
 		0);
 	/* Brackets multiply: the bound is on their product. */
 	seen = (struct seen){0};
-	assert_true(value_names("a[0-9999]b[0-9999]", see, &seen) < 0);
+	assert_true(value_names("a[0-9999]b[0-9999]", see, &seen, NULL) < 0);
 	assert_true(seen.count <= VALUE_NAMES_MAX);
+}
+
+static void
+test_names_fault(void **state)
+{
+	static const struct {
+		const char *pattern, *fault;
+	} cases[] = {{"n[3-1]", "range 3-1 runs backwards"}, {"n[1-3", "']' is missing"},
+		{"n1-3]", "'[' is missing"}, {"", "a name is missing"},
+		{"n[]", "an empty range: they are written [001-128,200]"},
+		{"n[1,,2]", "an empty range: they are written [001-128,200]"},
+		{"n[1,a-b]", "range a-b is not two numbers of at most 9 digits"},
+		{"n[1-2-3]", "range 1-2-3 is not two numbers of at most 9 digits"},
+		{"n[1234567890123456789012]",
+			"range 1234567890123456789... is not two numbers of at most 9 digits"},
+		{"n[0-1048576]", "range 0-1048576 has more than 1048576 names"},
+		{"1234567890123456789012345678901234567890123456789012345678901234",
+			"a name has at most 63 characters"},
+		{"123456789012345678901234567890123456789012345678901234567890[1000-1001]",
+			"a name has at most 63 characters"}};
+	char fault[VALUE_FAULT_SIZE];
+	struct seen seen;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		seen = (struct seen){0};
+		assert_true(value_names(cases[i].pattern, see, &seen, fault) < 0);
+		assert_string_equal(fault, cases[i].fault);
+	}
 }
 
 int
@@ -273,6 +303,7 @@ main(void)
 		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_endpoint_meant),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,21 @@ test_lines(void **state)
 }
 
 static void
+test_one(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	call_begin(&watch.call, "watch", "--group", "jobs", "--count", "1", "--run-dir",
+		watch.run_dir, NULL);
+	assert_true(call_wait_for(&watch.call, "TIME\tVERDICT"));
+	publish(0, 41, "only");
+	call = call_end(&watch.call);
+	assert_int_equal(call->code, 0);
+	assert_string_equal(call->err, "1 verdict, 1 accepted\n");
+}
+
+static void
 test_json(void **state)
 {
 	const struct call *call;
@@ -188,6 +203,7 @@ main(void)
 #define WITH_GATEWAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_GATEWAY(test_lines),
+		WITH_GATEWAY(test_one),
 		WITH_GATEWAY(test_json),
 		WITH_GATEWAY(test_timeout),
 		WITH_GATEWAY(test_attach_again),
