@@ -10,11 +10,10 @@
 struct claim {
 	struct cg_claim claim;
 	const char *key_path;
-	bool has_origin;
+	bool has_origin; /* --origin was given */
 	bool has_payload_text;
 	bool has_payload_file;
-	bool is_described;
-		/* some option says what to issue; --key alone does not */ /* --origin was given */
+	bool is_described; /* some option says what to issue; --key alone does not */
 	uint8_t payload[CG_PAYLOAD_MAX];
 };
 

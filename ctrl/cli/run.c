@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
+#include <unistd.h>
 
 #include "ctrl/cli/program.h"
 #include "ctrl/cli/verbs.h"
@@ -13,27 +14,34 @@ static const char *const places[] = {
 	NULL,
 };
 
-static bool
-has_config(const struct cli *cli)
+/* The configuration among what is passed on: "" if its name is missing, NULL if there is none. */
+static const char *
+named_config(const struct cli *cli)
 {
 	int i;
 
-	for (i = 1; i < cli->argc; i++)
-		if (strcmp(cli->argv[i], "--config") == 0 || strcmp(cli->argv[i], "-c") == 0 ||
-			strncmp(cli->argv[i], "--config=", 9) == 0)
-			return true;
-	return false;
+	for (i = 1; i < cli->argc; i++) {
+		if (strncmp(cli->argv[i], "--config=", 9) == 0)
+			return cli->argv[i] + 9;
+		if (strcmp(cli->argv[i], "--config") == 0 || strcmp(cli->argv[i], "-c") == 0)
+			return i + 1 < cli->argc ? cli->argv[i + 1] : "";
+	}
+	return NULL;
 }
 
 static int
 run_run(struct cli *cli)
 {
+	const char *named = named_config(cli), *asked = named ? named : cli->config;
 	char path[PATH_MAX];
 
+	/* What credgated says from here on has its own prefix; a mistyped path is ours to tell. */
+	if (asked && *asked && access(asked, R_OK) != 0)
+		return cli_fail(cli, "%s: %m", asked);
 	if (program_find(places, "credgated", path) != 0)
 		return cli_fail(
 			cli, "there is no credgated beside this program nor in %s", CLI_SBINDIR);
-	return program_exec(cli, path, "--config", has_config(cli) ? NULL : cli_config_path(cli));
+	return program_exec(cli, path, "--config", named ? NULL : cli_config_path(cli));
 }
 
 const struct cli_verb verb_run = {

@@ -362,6 +362,24 @@ test_no_gateway(void **state)
 	unsetenv("CREDGATE_RUN_DIR");
 }
 
+/* Told before credgated is looked for, in all the ways to name the file. */
+static void
+test_run_config(void **state)
+{
+	static const char wanted[] = "credgate run: /nonexistent/c.yaml: No such file";
+	const struct call *call = call_cli("run", "--config", "/nonexistent/c.yaml", NULL);
+
+	(void)state;
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, wanted);
+	call = call_cli("run", "--config=/nonexistent/c.yaml", NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, wanted);
+	call = call_cli("--config", "/nonexistent/c.yaml", "run", NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, wanted);
+}
+
 int
 main(void)
 {
@@ -378,6 +396,7 @@ main(void)
 		cmocka_unit_test(test_help_of),
 		cmocka_unit_test(test_manual),
 		cmocka_unit_test(test_no_gateway),
+		cmocka_unit_test(test_run_config),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
