@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * What the files of the registry share: the database, its schema and its statements
+ * (registry_db.c), the database against the high-water file (registry_marks.c), the reading of
+ * nodes (registry_rows.c) and their changes (registry.c).
+ */
+
+#include <sqlite3.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "ctrl/registry.h"
+#include "ctrl/revocations.h"
+
+#define REGISTRY_BUSY_TIMEOUT_MS 2000
+
+enum registry_node_state {
+	REGISTRY_NODE_LIVE = 1,
+	REGISTRY_NODE_REVOKED = 2,
+};
+
+/* PENDING: written before the high-water file knows it; such a row is never used. */
+enum registry_epoch_state {
+	REGISTRY_EPOCH_PENDING = 0,
+	REGISTRY_EPOCH_LIVE = 1,
+	REGISTRY_EPOCH_CLOSED = 2,
+};
+
+#define REGISTRY_NODE_COLUMNS "node, name, state, highest"
+
+/* All SQL but the schema: each is prepared once, when it is first run. */
+#define REGISTRY_STATEMENTS(X)                                                                     \
+	X(BEGIN, "BEGIN IMMEDIATE")                                                                \
+	X(COMMIT, "COMMIT")                                                                        \
+	X(ROLLBACK, "ROLLBACK")                                                                    \
+	X(REALM_BY_NAME, "SELECT id FROM realms WHERE name = ?1")                                  \
+	X(REALM_ENTER, "INSERT INTO realms(id, name) VALUES(?1, ?2)"                               \
+		       " ON CONFLICT(id) DO UPDATE SET name = excluded.name")                      \
+	X(NODES_WALK, "SELECT " REGISTRY_NODE_COLUMNS                                              \
+		      " FROM nodes WHERE realm = ?1 AND node > ?2 ORDER BY node")                  \
+	X(NODE_BY_ID,                                                                              \
+		"SELECT " REGISTRY_NODE_COLUMNS " FROM nodes WHERE realm = ?1 AND node = ?2")      \
+	X(NODE_BY_NAME,                                                                            \
+		"SELECT " REGISTRY_NODE_COLUMNS " FROM nodes WHERE realm = ?1 AND name = ?2")      \
+	X(EPOCHS_OF, "SELECT epoch, suite, not_before_s, not_after_s, master FROM epochs"          \
+		     " WHERE realm = ?1 AND node = ?2 AND state = 1 ORDER BY epoch DESC LIMIT 8")  \
+	X(PREFIXES_OF, "SELECT address, bits FROM prefixes WHERE realm = ?1 AND node = ?2"         \
+		       " ORDER BY place LIMIT 16")                                                 \
+	X(NODE_LAST, "SELECT max(node) FROM (SELECT max(node) AS node FROM nodes"                  \
+		     " WHERE realm = ?1 UNION SELECT max(node) FROM tombstones WHERE realm = ?1)") \
+	X(TOMBSTONE_FREE, "SELECT node FROM tombstones WHERE realm = ?1 AND node <= ?2"            \
+			  " AND highest < 65535 ORDER BY node LIMIT 1")                            \
+	X(TOMBSTONE_OF, "SELECT highest FROM tombstones WHERE realm = ?1 AND node = ?2")           \
+	X(TOMBSTONE_DROP, "DELETE FROM tombstones WHERE realm = ?1 AND node = ?2")                 \
+	X(TOMBSTONE_MAKE, "INSERT INTO tombstones(realm, node, highest, name, deleted_s)"          \
+			  " SELECT realm, node, highest, name, ?3 FROM nodes"                      \
+			  " WHERE realm = ?1 AND node = ?2")                                       \
+	X(NODE_MAKE, "INSERT INTO nodes(realm, node, name, state, highest, added_s, changed_s)"    \
+		     " VALUES(?1, ?2, ?3, 2, ?4, ?5, ?5)")                                         \
+	X(NODE_RAISE, "UPDATE nodes SET highest = ?3, changed_s = ?4"                              \
+		      " WHERE realm = ?1 AND node = ?2")                                           \
+	X(NODE_STATE, "UPDATE nodes SET state = ?3, changed_s = ?4"                                \
+		      " WHERE realm = ?1 AND node = ?2")                                           \
+	X(NODE_DROP, "DELETE FROM nodes WHERE realm = ?1 AND node = ?2")                           \
+	X(EPOCH_MAKE, "INSERT INTO epochs(realm, node, epoch, suite, state, not_before_s,"         \
+		      " not_after_s, master) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)")               \
+	X(EPOCH_OPEN, "UPDATE epochs SET state = 1 WHERE realm = ?1 AND node = ?2"                 \
+		      " AND epoch = ?3")                                                           \
+	X(EPOCHS_CLOSE, "UPDATE epochs SET state = 2 WHERE realm = ?1 AND node = ?2"               \
+			" AND epoch <= ?3 AND state <> 2")                                         \
+	X(EPOCHS_END, "UPDATE epochs SET not_after_s = min(not_after_s, ?3)"                       \
+		      " WHERE realm = ?1 AND node = ?2 AND state = 1")                             \
+	X(EPOCHS_DROP, "DELETE FROM epochs WHERE realm = ?1 AND node = ?2")                        \
+	X(EPOCHS_DROP_PENDING, "DELETE FROM epochs WHERE state = 0")                               \
+	X(PREFIX_MAKE, "INSERT INTO prefixes(realm, node, place, address, bits)"                   \
+		       " VALUES(?1, ?2, ?3, ?4, ?5)")                                              \
+	X(PREFIXES_DROP, "DELETE FROM prefixes WHERE realm = ?1 AND node = ?2")                    \
+	X(MARKS, "SELECT realm, node, name, state, highest FROM nodes")                            \
+	X(ANY, "SELECT 1 FROM nodes UNION ALL SELECT 1 FROM tombstones LIMIT 1")
+
+enum registry_statement {
+#define STATEMENT_ENUM(NAME, sql) SQL_##NAME,
+	REGISTRY_STATEMENTS(STATEMENT_ENUM)
+#undef STATEMENT_ENUM
+	REGISTRY_STATEMENT_COUNT
+};
+
+struct registry {
+	sqlite3 *db;
+	struct highwater *highwater;
+	sqlite3_stmt *statements[REGISTRY_STATEMENT_COUNT];
+	struct revocations unwritten;
+};
+
+static inline int64_t
+registry_now_s(void)
+{
+	return (int64_t)time(NULL);
+}
+
+/* ---- registry_db.c ---- */
+
+/* Opens or makes the database at `path`, checks every page of it and migrates. 0 or -errno. */
+int registry_db_open(struct registry *registry, const char *path, struct reason *reason);
+void registry_db_close(struct registry *registry);
+
+/*
+ * The next row: 1, 0 after the last, -errno. An error is not the end of the rows: what a walk did
+ * not see would be taken for revoked or never used. The statement is reset unless there is a row.
+ */
+int registry_db_next(struct registry *registry, sqlite3_stmt *row, struct reason *reason);
+
+/*
+ * Runs to the first row, as registry_db_next. The caller resets after reading. `kinds` has a letter
+ * for each parameter: 'i' int64_t, 't' text, 'a' 16 bytes.
+ */
+int registry_db_query(struct registry *registry, sqlite3_stmt **row, struct reason *reason,
+	enum registry_statement which, const char *kinds, ...);
+
+/* Runs a statement without rows; parameters as registry_db_query. 0 or -errno. */
+int registry_db_run(struct registry *registry, struct reason *reason, enum registry_statement which,
+	const char *kinds, ...);
+
+/* Begins a transaction. */
+int registry_db_begin(struct registry *registry, struct reason *reason);
+
+/* Commits if `error` is 0, else (or if that fails) takes everything back. Returns the error. */
+int registry_db_finish(struct registry *registry, int error, struct reason *reason);
+
+/* ---- registry_marks.c ---- */
+
+/* Revokes, loudly, each node of which the high-water file knows more than the database. */
+int registry_reconcile(struct registry *registry, struct reason *reason);
+
+/* ---- registry_rows.c ---- */
+
+/* A node by name, or by id if name is NULL: 1 if found, 0 if not, -errno. */
+int registry_node_lookup(struct registry *registry, uint32_t realm, const char *name, uint32_t id,
+	struct registry_node *node, struct reason *reason);
