@@ -475,8 +475,8 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 static void
 replay_end(struct ctrl *ctrl)
 {
-	bool has_ended = starter_stop(&ctrl->starter) ||
-			 supervise_wait_end(ctrl->supervise, END_WAIT_MS);
+	bool has_ended =
+		starter_stop(&ctrl->starter) || supervise_wait_end(ctrl->supervise, END_WAIT_MS);
 	struct reason reason;
 
 	memory_write(ctrl);
@@ -485,7 +485,7 @@ replay_end(struct ctrl *ctrl)
 			"the dataplane was not seen to end, so its replay windows are not kept; "
 			"the next start refuses what was issued before it");
 	else if (snapshot_save(ctrl->config->state_dir, floor_run(ctrl->floor), ctrl->config,
-		    &ctrl->shared.store, ctrl->floors_us, &reason) != 0)
+			 &ctrl->shared.store, ctrl->floors_us, &reason) != 0)
 		log_error("replay", "%s", reason.text);
 }
 
