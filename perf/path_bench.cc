@@ -34,6 +34,7 @@
 
 #include "perf/path_rig.h"
 #include "perf/peer_ipsecmb.h"
+#include "perf/timing.h"
 
 namespace
 {
@@ -51,38 +52,6 @@ struct RigFree {
 	}
 };
 using Rig = std::unique_ptr<path_rig, RigFree>;
-
-// Of this thread: what others do to the machine meanwhile is not the path's cost.
-double
-cpu_ns()
-{
-	timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-// TSC cycles per nanosecond, over a few milliseconds.
-double
-tsc_per_ns()
-{
-	const auto begin = std::chrono::steady_clock::now();
-	const uint64_t begin_tsc = __rdtsc();
-	std::chrono::duration<double, std::nano> elapsed{};
-
-	while (elapsed.count() < 5e6)
-		elapsed = std::chrono::steady_clock::now() - begin;
-	return static_cast<double>(__rdtsc() - begin_tsc) / elapsed.count();
-}
-
-double
-median(std::vector<double> values)
-{
-	const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-
-	std::nth_element(values.begin(), middle, values.end());
-	return *middle;
-}
 
 template <typename Function>
 double
