@@ -6,7 +6,7 @@ set -euo pipefail
 
 BUILD=(gcc g++ clang make meson ninja-build pkg-config git
 	dpdk dpdk-dev libdpdk-dev libipsec-mb-dev libsodium-dev libnuma-dev
-	libevent-dev libcyaml-dev libyaml-dev libsqlite3-dev libjansson-dev libseccomp-dev libcap-ng-dev)
+	libevent-dev libcyaml-dev libyaml-dev libsqlite3-dev libjansson-dev libseccomp-dev)
 RUN=(iproute2 sqlite3 procps)
 CHECK=(libcmocka-dev libssl-dev openssl libbenchmark-dev valgrind clang-format-14 python3
 	libclang-rt-14-dev iputils-ping tcpdump)
