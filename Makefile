@@ -36,9 +36,10 @@ run: build
 	@tests/smoke/demo.py --build $(BUILD) --stay
 
 test:
+	@command -v python3 >/dev/null || dpdk-config/install.sh
 	@tests/run.py
 
-smoke: build
+smoke: setup
 	@tests/run.py --only smoke
 
 perf: build

@@ -29,14 +29,23 @@ SMOKE = ["dataplane_test.py", "demo.py", "gateway_test.py", "crash_test.py", "cl
 class Tally:
     def __init__(self):
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.failures = []  # name and last lines of each: said again at the end
         self.start = time.monotonic()
 
     def add(self, what, name, seconds=None, detail=""):
         self.counts[what] += 1
+        if what == "failed":
+            self.failures.append((name, detail))
         took = "" if seconds is None else f" ({seconds:.1f} s)"
         print(f"[{time.monotonic() - self.start:6.1f} s] {what:7} {name}{took}", flush=True)
         if detail:
             print("\n".join("    " + line for line in detail.splitlines()[-60:]), flush=True)
+
+    def repeat_failures(self):
+        """Whoever sees only the end of a long log shall see why."""
+        for name, detail in self.failures:
+            print(f"\nfailed: {name}")
+            print("\n".join("    " + line for line in detail.splitlines()[-25:]))
 
     def step(self, text):
         print(f"[{time.monotonic() - self.start:6.1f} s] ....... {text}", flush=True)
@@ -143,6 +152,7 @@ def main():
             if runs_smoke:
                 smoke(tally, name, folder, SMOKE if name == "gcc" else SMOKE[:1])
     counts = tally.counts
+    tally.repeat_failures()
     print(f"\nlogs: {os.path.relpath(LOGS, ROOT)}; took {time.monotonic() - tally.start:.0f} s")
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
