@@ -10,6 +10,7 @@
 //	software  the same, and the path checks them
 //	forged50  every second tag is wrong
 //	forged    every tag is wrong
+//	stages, stages_forged  cycles by stage, see below
 // Each pass takes 8,192 credentials from nodes drawn at random, minted anew before it, untimed: a
 // serial is accepted only once. Passes of path and peer take turns, so that both meet the machine in
 // the same moments. Counters:
@@ -17,6 +18,9 @@
 //   ns, cycles    per credential, median of all passes: CPU time, and the same in TSC cycles
 //   peer_ns       likewise: IPsec-MB jobs, CMAC alone, keys expanded beforehand
 //   x_peer        peer_ns / ns
+// Rows by stage: stage_parse ... stage_deliver, TSC cycles per credential, median over bursts; with
+// _fast, what the fastest decile needs; stages, the medians' sum; ns and cycles as above, of passes
+// without a clock inside, in the same run.
 // A row in which a genuine credential was refused or a forged one accepted reports an error instead.
 
 #include <benchmark/benchmark.h>
@@ -40,6 +44,7 @@ namespace
 {
 
 constexpr uint32_t kFrames = 8192;
+constexpr double kBurst = 64;
 constexpr uint32_t kCredSizeMin = 96;
 // Control's choice of windows: 65,536 serials, or 8,192 in realms of more than 16,384 nodes.
 constexpr uint32_t kNodesLarge = 16384;
@@ -125,9 +130,74 @@ row_run(benchmark::State &state, const path_rig_params &params)
 	state.counters["x_peer"] = peer_ns / ns;
 }
 
+constexpr const char *kStageNames[PATH_STAGES] = {
+	"parse", "admit", "verify", "handoff", "own", "deliver"};
+
+// Of all bursts' cycles in one stage, per credential: at `share` of them, 0.5 being the median.
+double
+stage_cycles(const std::vector<uint32_t> &cycles, unsigned stage, double share)
+{
+	std::vector<uint32_t> values;
+
+	for (size_t i = stage; i < cycles.size(); i += PATH_STAGES)
+		values.push_back(cycles[i]);
+	const auto at =
+		values.begin() + static_cast<ptrdiff_t>(static_cast<double>(values.size()) * share);
+	std::nth_element(values.begin(), at, values.end());
+	return *at / kBurst;
+}
+
+void
+stages_report(benchmark::State &state, const std::vector<uint32_t> &cycles)
+{
+	double sum = 0;
+
+	for (unsigned stage = 0; stage < PATH_STAGES; stage++) {
+		const std::string name = std::string("stage_") + kStageNames[stage];
+		const double median_cycles = stage_cycles(cycles, stage, 0.5);
+
+		state.counters[name] = median_cycles;
+		state.counters[name + "_fast"] = stage_cycles(cycles, stage, 0.1);
+		sum += median_cycles;
+	}
+	state.counters["stages"] = sum;
+}
+
+// Cycles by stage, from passes that read the clock between them, in turn with passes that do not.
+void
+stages_run(benchmark::State &state, const path_rig_params &params)
+{
+	static const double tsc_rate = tsc_per_ns();
+	Rig rig(path_rig_create(&params));
+	std::vector<uint32_t> cycles;
+	std::vector<double> whole;
+
+	if (rig == nullptr) {
+		state.SkipWithError("no memory");
+		return;
+	}
+	std::vector<uint32_t> pass(size_t{path_rig_bursts(rig.get())} * PATH_STAGES);
+	for (auto _ : state) {
+		path_rig_mint(rig.get());
+		whole.push_back(timed_ns([&] { path_rig_walk(rig.get()); }));
+		path_rig_mint(rig.get());
+		path_rig_walk_stages(rig.get(), pass.data());
+		cycles.insert(cycles.end(), pass.begin(), pass.end());
+	}
+	if (!path_rig_is_right(rig.get()))
+		state.SkipWithError("a genuine credential was refused or a forged one accepted");
+	if (!path_rig_stages_agree(&params))
+		state.SkipWithError("the path and its stages one by one disagree");
+	stages_report(state, cycles);
+	state.counters["ns"] = median(whole) / kFrames;
+	state.counters["cycles"] = median(whole) / kFrames * tsc_rate;
+}
+
+using Run = void (*)(benchmark::State &state, const path_rig_params &params);
+
 void
 row_register(const char *what, uint32_t size, uint32_t nodes, uint32_t forged_percent,
-	bool verify_checksum)
+	bool verify_checksum, Run run = row_run)
 {
 	path_rig_params params{};
 	const std::string name = std::string("path/") + what + "/" + std::to_string(size) + "/" +
@@ -140,7 +210,7 @@ row_register(const char *what, uint32_t size, uint32_t nodes, uint32_t forged_pe
 	params.payload_size = size - kCredSizeMin;
 	params.verify_checksum = verify_checksum;
 	benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State &state) {
-		row_run(state, params);
+		run(state, params);
 	})->Unit(benchmark::kMicrosecond);
 }
 
@@ -153,6 +223,10 @@ rows_register()
 	row_register("software", 96, 4096, 0, true);
 	row_register("forged50", 96, 4096, 50, false);
 	row_register("forged", 96, 4096, 100, false);
+	for (uint32_t nodes : {64u, 4096u, 65536u})
+		row_register("stages", 96, nodes, 0, false, stages_run);
+	row_register("stages", 300, 4096, 0, false, stages_run);
+	row_register("stages_forged", 96, 4096, 100, false, stages_run);
 }
 
 // To the CPU it is on, so that a row is one core's figure and a move is not part of it.

@@ -8,8 +8,11 @@
 #include <sys/mman.h>
 
 #include "path_fixture.h"
+#include "perf/path_stages.h"
 
-#define RIG_BURST 64u
+#define RIG_BURST        64u
+#define RIG_AGREE_FRAMES 4096u
+#define RIG_AGREE_ROUNDS 4u
 
 struct path_rig {
 	struct path_rig_params params;
@@ -123,6 +126,8 @@ path_rig_create(const struct path_rig_params *params)
 void
 path_rig_destroy(struct path_rig *rig)
 {
+	if (rig == NULL)
+		return;
 	if (rig->memory != NULL)
 		munmap(rig->memory, (size_t)rig->params.frames * rig->stride + 4096);
 	if (rig->frames != NULL)
@@ -215,6 +220,64 @@ path_rig_walk(struct path_rig *rig)
 	for (i = 0; i < rig->params.frames; i += RIG_BURST)
 		worker_burst_at(rig->fixture.workers[0], rig->frames + i, RIG_BURST,
 			rig->fixture.now_us, rig->fixture.mono_us, &rig->result);
+}
+
+uint32_t
+path_rig_bursts(const struct path_rig *rig)
+{
+	return rig->params.frames / RIG_BURST;
+}
+
+void
+path_rig_walk_stages(struct path_rig *rig, uint32_t *cycles)
+{
+	uint32_t i;
+
+	for (i = 0; i < path_rig_bursts(rig); i++)
+		path_stages_burst(rig->fixture.workers[0], rig->frames + i * RIG_BURST, RIG_BURST,
+			rig->fixture.now_us, rig->fixture.mono_us, &rig->result,
+			cycles + i * PATH_STAGES);
+}
+
+/* Two rigs that began alike have minted the same frames: have they come to the same? */
+static bool
+rigs_agree(const struct path_rig *a, const struct path_rig *b)
+{
+	const struct fixture *f = &a->fixture;
+
+	return memcmp(stats_worker(f->stats, 0), stats_worker(b->fixture.stats, 0),
+		       sizeof(struct worker_stats)) == 0 &&
+	       memcmp(f->delivery[0][0], b->fixture.delivery[0][0], f->ring_size) == 0 &&
+	       memcmp(f->refusal[0], b->fixture.refusal[0], f->ring_size) == 0 &&
+	       memcmp(f->replay_mapping, b->fixture.replay_mapping, f->replay_size) == 0;
+}
+
+bool
+path_rig_stages_agree(const struct path_rig_params *params)
+{
+	static uint32_t cycles[RIG_AGREE_FRAMES / RIG_BURST * PATH_STAGES];
+	struct path_rig_params few = *params;
+	struct path_rig *rigs[2];
+	bool agree = false;
+	unsigned round;
+
+	few.frames = RIG_AGREE_FRAMES;
+	if (few.nodes > RIG_AGREE_FRAMES)
+		few.nodes = RIG_AGREE_FRAMES;
+	rigs[0] = path_rig_create(&few);
+	rigs[1] = path_rig_create(&few);
+	if (rigs[0] != NULL && rigs[1] != NULL) {
+		for (round = 0; round < RIG_AGREE_ROUNDS; round++) {
+			path_rig_mint(rigs[0]);
+			path_rig_walk(rigs[0]);
+			path_rig_mint(rigs[1]);
+			path_rig_walk_stages(rigs[1], cycles);
+		}
+		agree = rigs_agree(rigs[0], rigs[1]) && path_rig_is_right(rigs[0]);
+	}
+	path_rig_destroy(rigs[0]);
+	path_rig_destroy(rigs[1]);
+	return agree;
 }
 
 bool

@@ -17,6 +17,17 @@ extern "C" {
 
 struct path_rig;
 
+/* What worker_burst_at goes through; deliver: publishing, sealing of replies, statistics. */
+enum path_stage {
+	PATH_STAGE_PARSE,
+	PATH_STAGE_ADMIT,
+	PATH_STAGE_VERIFY,
+	PATH_STAGE_HANDOFF,
+	PATH_STAGE_OWN,
+	PATH_STAGE_DELIVER,
+	PATH_STAGES
+};
+
 struct path_rig_params {
 	uint32_t nodes;
 	uint32_t window_bits;
@@ -35,6 +46,19 @@ void path_rig_mint(struct path_rig *rig);
 
 /* Walks all frames of the round in bursts of 64. */
 void path_rig_walk(struct path_rig *rig);
+
+/*
+ * The same through a copy of the path that reads the clock between the stages. `cycles` gets
+ * PATH_STAGES TSC differences for each burst of the round.
+ */
+void path_rig_walk_stages(struct path_rig *rig, uint32_t *cycles);
+uint32_t path_rig_bursts(const struct path_rig *rig);
+
+/*
+ * Two rigs of such parameters, one walked, the other walked by stages: do all counters agree, and
+ * every byte of the rings? A few rounds.
+ */
+bool path_rig_stages_agree(const struct path_rig_params *params);
 
 /* Did every genuine credential so far get accepted, and no forged one? */
 bool path_rig_is_right(const struct path_rig *rig);
