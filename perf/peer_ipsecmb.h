@@ -16,18 +16,34 @@
 #include <memory>
 #include <vector>
 
+// The library's best code for this CPU, or the best for one without AVX-512.
+enum class PeerArch {
+	kBest,
+	kAvx2
+};
+
 class PeerIpsecmb
 {
       public:
 	// Keys of 16 or 32 bytes, to be given with key_set before the first pass.
-	PeerIpsecmb(unsigned key_size, unsigned key_count)
+	PeerIpsecmb(unsigned key_size, unsigned key_count, PeerArch arch = PeerArch::kBest)
 	    : manager(alloc_mb_mgr(0)), key_size(key_size), keys(key_count)
 	{
 		if (manager == nullptr) {
 			fprintf(stderr, "no memory for IPsec-MB's manager\n");
 			exit(1);
 		}
-		init_mb_mgr_auto(manager.get(), nullptr);
+		if (arch == PeerArch::kAvx2)
+			init_mb_mgr_avx2(manager.get());
+		else
+			init_mb_mgr_auto(manager.get(), nullptr);
+	}
+
+	// Does the library's best use AVX-512 here?
+	bool
+	has_avx512() const
+	{
+		return manager->used_arch == IMB_ARCH_AVX512;
 	}
 
 	void
