@@ -4,7 +4,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test smoke perf lint format install uninstall clean
+.PHONY: help setup build demo run test smoke perf perf-quick lint format install uninstall clean
 
 help:
 	@echo "credgate: validates signed UDP credentials at line rate"
@@ -15,7 +15,7 @@ help:
 	@echo "  make run       set up, then leave a gateway running, with commands to try by hand"
 	@echo "  make test      set up, then everything: lint, unit, fuzz, smoke, sanitizers"
 	@echo "  make smoke     only the tests that run the real programs"
-	@echo "  make perf      benchmarks, each beside its peer in the same run"
+	@echo "  make perf      measure everything beside its peers; make perf-quick: in a minute"
 	@echo "  make lint      format, include arrows, forbidden tokens, licence lines"
 	@echo "  make format    clang-format everything in place"
 	@echo "  make install   install below $(PREFIX) (PREFIX=..., DESTDIR=...)"
@@ -43,7 +43,10 @@ smoke: setup
 	@tests/run.py --only smoke
 
 perf: build
-	@perf/run.sh $(BUILD)
+	@perf/lab.py --build $(BUILD)
+
+perf-quick: build
+	@perf/lab.py --build $(BUILD) --quick
 
 lint: setup
 	@tests/lint/run.sh
