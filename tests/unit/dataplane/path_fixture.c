@@ -9,8 +9,8 @@
 
 #include "dataplane/checksum.h"
 
-#define FIXTURE_BUCKETS 64u
-#define PAGE            4096u
+#define BUCKETS_PER_EXTRA 8u /* as control has it */
+#define PAGE              4096u
 
 const uint8_t fixture_mac[6] = {0x02, 0xc6, 0, 0, 0, 1};
 const uint8_t fixture_peer_mac[6] = {0x02, 0xc6, 0, 0, 0, 2};
@@ -67,6 +67,8 @@ fixture_params_default(void)
 		.window_bits = 1024,
 		.ring_slots = VERDICT_RING_SLOTS_MIN,
 		.handoff_slots = 4096,
+		.extras_max = 64,
+		.cache_entries = REPLAY_CACHE_ENTRIES_MIN,
 		.refusals_per_s = 1000000,
 		.kernel = TAG_KERNEL_AUTO,
 	};
@@ -86,14 +88,15 @@ place(uint64_t *end, uint64_t size)
 static void
 half_place(const struct fixture *f, struct table_half *half, uint64_t *end)
 {
-	const uint64_t slots = f->params.realm_count * (f->params.nodes_max + 1);
+	const uint64_t slots = (uint64_t)f->params.realm_count * (f->params.nodes_max + 1);
 
 	half->policy = place(end, sizeof(struct table_policy));
 	half->slots = place(end, slots * sizeof(struct key_slot));
 	half->replies = place(end, slots * sizeof(struct key_slot));
-	half->extras = place(end, FIXTURE_EXTRAS * sizeof(struct key_slot));
-	half->extra_replies = place(end, FIXTURE_EXTRAS * sizeof(struct key_slot));
-	half->buckets = place(end, FIXTURE_BUCKETS * sizeof(struct table_bucket));
+	half->extras = place(end, f->params.extras_max * sizeof(struct key_slot));
+	half->extra_replies = place(end, f->params.extras_max * sizeof(struct key_slot));
+	half->buckets =
+		place(end, BUCKETS_PER_EXTRA * f->params.extras_max * sizeof(struct table_bucket));
 	half->prefixes = place(end, FIXTURE_PREFIXES * sizeof(struct table_prefix));
 }
 
@@ -110,8 +113,8 @@ table_create(struct fixture *f)
 		.magic = TABLE_MAGIC,
 		.version = TABLE_VERSION,
 		.slot_count = f->params.realm_count * (f->params.nodes_max + 1),
-		.extra_count = FIXTURE_EXTRAS,
-		.bucket_count = FIXTURE_BUCKETS,
+		.extra_count = f->params.extras_max,
+		.bucket_count = BUCKETS_PER_EXTRA * f->params.extras_max,
 		.prefix_count = FIXTURE_PREFIXES,
 	};
 	const struct table_half *half = &header.halves[1];
@@ -212,10 +215,10 @@ replay_create(struct fixture *f)
 
 	replay_ranges(f, ranges);
 	f->replay_size =
-		replay_store_size(f->table->slot_count, ranges, count, REPLAY_CACHE_ENTRIES_MIN);
+		replay_store_size(f->table->slot_count, ranges, count, f->params.cache_entries);
 	f->replay_mapping = memory_map(f, f->replay_size);
 	if (replay_store_format(f->replay_mapping, f->replay_size, f->table->slot_count, ranges,
-		    count, REPLAY_CACHE_ENTRIES_MIN, hash_key) != 0 ||
+		    count, f->params.cache_entries, hash_key) != 0 ||
 		replay_store_open(&f->replay, f->replay_mapping, f->replay_size) != 0)
 		die("no replay store");
 }
@@ -396,7 +399,7 @@ static void
 bucket_add(struct fixture *f, uint32_t realm, uint32_t node, uint16_t epoch, uint32_t index)
 {
 	struct table_bucket *bucket = &f->buckets[table_bucket_index(
-		realm, node, epoch, f->policy->bucket_seed, FIXTURE_BUCKETS - 1)];
+		realm, node, epoch, f->policy->bucket_seed, f->table->bucket_count - 1)];
 	unsigned way = 0;
 
 	while (bucket->entries[way].realm != 0)
@@ -420,7 +423,7 @@ slot_take(struct fixture *f, uint32_t realm, uint32_t node, uint16_t epoch, stru
 		*reply = &f->replies[main_slot];
 		return &f->slots[main_slot];
 	}
-	if (f->extra_count == FIXTURE_EXTRAS)
+	if (f->extra_count == f->params.extras_max)
 		die("too many epochs");
 	bucket_add(f, realm, node, epoch, f->extra_count);
 	*reply = &f->extra_replies[f->extra_count];

@@ -23,7 +23,6 @@
 #define FIXTURE_WORKERS_MAX 4u
 #define FIXTURE_GROUPS_MAX  4u
 #define FIXTURE_REALMS_MAX  4u
-#define FIXTURE_EXTRAS      64u
 #define FIXTURE_PREFIXES    64u
 #define FIXTURE_FRAME_SIZE  1536u
 #define FIXTURE_UDP_PORT    4500u
@@ -42,6 +41,8 @@ struct fixture_params {
 	uint32_t realm_window_bits[FIXTURE_REALMS_MAX]; /* 0: window_bits */
 	uint32_t ring_slots;
 	uint32_t handoff_slots;
+	uint32_t extras_max;    /* epochs beside each node's first; a power of two */
+	uint32_t cache_entries; /* of the retransmission cache */
 	uint32_t refusals_per_s;
 	enum tag_kernel_id kernel;
 	bool use_hugepages; /* benchmarks: large pages, where the machine gives them */
