@@ -1,53 +1,144 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the whole packet path costs per credential, in memory, on one core: from Ethernet frames of
-// fresh sealed credentials to verdict records in a ring, with headers, keys, origin, audience, time,
-// tag, decryption, replay window and delivery. Beside it, in the same run, what IPsec-MB's job
-// interface needs for the AES-CMAC of the same bytes alone.
+// What the whole packet path costs per credential, in memory: from Ethernet frames of fresh
+// credentials to verdict records in a ring, with headers, keys, origin, audience, time, tag,
+// decryption, replay window and delivery. Beside it, in the same run, what IPsec-MB's job interface
+// needs for the AES-CMAC of the same bytes alone.
 //
-// A row is path/what/size/nodes: `size` is the credential's bytes; `what` is
-//	accepted  every credential is genuine and accepted; a NIC has checked the checksums
-//	software  the same, and the path checks them
-//	forged50  every second tag is wrong
-//	forged    every tag is wrong
-//	stages, stages_forged  cycles by stage, see below
 // Each pass takes 8,192 credentials from nodes drawn at random, minted anew before it, untimed: a
-// serial is accepted only once. Passes of path and peer take turns, so that both meet the machine in
-// the same moments. Counters:
-//   items_per_second  credentials, of the path alone
-//   ns, cycles    per credential, median of all passes: CPU time, and the same in TSC cycles
-//   peer_ns       likewise: IPsec-MB jobs, CMAC alone, keys expanded beforehand
-//   x_peer        peer_ns / ns
-// Rows by stage: stage_parse ... stage_deliver, TSC cycles per credential, median over bursts; with
-// _fast, what the fastest decile needs; stages, the medians' sum; ns and cycles as above, of passes
-// without a clock inside, in the same run.
-// A row in which a genuine credential was refused or a forged one accepted reports an error instead.
-
-#include <benchmark/benchmark.h>
-#include <sched.h>
-#include <time.h>
-#include <x86intrin.h>
+// serial is accepted only once. Passes of the row, of its peer and of the row it is compared with
+// take turns, so that all meet the machine in the same moments. kHarness says what rows and counters
+// there are. A row in which any credential got another verdict than it had to reports an error.
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <cstring>
+#include <list>
+#include <map>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "perf/harness.h"
+#include "perf/path_pair.h"
 #include "perf/path_rig.h"
 #include "perf/peer_ipsecmb.h"
-#include "perf/timing.h"
 
 namespace
 {
 
+constexpr Harness kHarness = {
+	"path_bench",
+	R"(The packet path in memory. A row is path/what/size/nodes; `size` is the credentials' bytes.
+`what` says how they are and what the row is compared with:
+  accepted     genuine, sealed AES-128, checksums vouched for by a NIC; x_growth: to 64 nodes
+  accepted_K   the same on tag kernel K (aesni: a machine without AVX-512)
+  software     the path checks the checksums itself
+  forgedN      N in 100 have a wrong tag, all else right; x_accept
+  replayed     every serial was used before; x_accept
+  unknown      the realm has room for such nodes, but does not know them; x_accept
+  malformed    the length field lies; x_accept
+  unsealed     AES-128-CMAC; x_sealed
+  suites       a quarter of the nodes each of the four suites
+  replies10    10 in 100 want a reply
+  epochs       half are of their node's second epoch
+  audiences    64 audiences
+  ipv6, vlan   as they say; the same and those above: x_plain
+  two          two workers on two CPUs, frames at their node's owner; x_scale
+  two_handoff  the same, half the frames at the other worker
+  stages, stages_W   cycles by stage, as row accepted or W
+size `mixed`: 90 in 100 of 96 bytes, 10 of 300.
+
+Counters, medians of all passes, per credential:
+  ns, cycles   CPU time (of `two`: wall clock / credentials of both), the same in TSC cycles
+  peer_ns      IPsec-MB jobs, CMAC alone, keys expanded beforehand (of `two`: one worker)
+  x_peer       peer_ns / ns
+  base_ns      the row compared with: of as many nodes, accepted; but for x_growth
+  x_growth     ns / base_ns      x_plain    ns / base_ns
+  x_accept     base_ns / ns      x_sealed   base_ns / ns
+  x_scale      rate of two workers / mean rate of one on each of their CPUs, by pairs of passes
+  rtt_ns       round trip of a cache line between the two CPUs
+  retried      pairs in which it changed by more than 1.5, or a thread lost its CPU: taken again
+  busy         refused because a hand-off ring was full, of all
+  memory_mib   keys, windows, rings       window_bits   of each node
+  stage_S      TSC cycles of stage S, by bursts; stage_S_fast the fastest decile's; stages the sum
+               (empty: what a burst costs without frames, of which the path has all but a part too)
+Options of our own: --quick, --kernel=NAME (of all rows that do not name one).)",
+	"0.3",
+	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged100/96/4096"
+	"|(two|two_handoff|stages)/96/4096)$",
+};
+
 constexpr uint32_t kFrames = 8192;
 constexpr double kBurst = 64;
 constexpr uint32_t kCredSizeMin = 96;
-// Control's choice of windows: 65,536 serials, or 8,192 in realms of more than 16,384 nodes.
-constexpr uint32_t kNodesLarge = 16384;
+constexpr unsigned kRetriesMax = 20;
+constexpr double kRttChange = 1.5;
+constexpr const char *kStages[PATH_STAGES] = {
+	"empty", "parse", "admit", "verify", "handoff", "own", "deliver"};
+
+// ---- what is measured ----
+
+// IPsec-MB, with keys of both sizes as far as there are any.
+class Peer
+{
+      public:
+	explicit Peer(const path_rig *rig)
+	{
+		const uint32_t count = path_rig_key_count(rig);
+
+		for (uint32_t i = 0; i < count; i++) {
+			unsigned size = 0;
+			const uint8_t *key = path_rig_key(rig, i, &size);
+
+			sizes.push_back(static_cast<uint8_t>(size));
+			if (size == 0)
+				continue;
+			auto &peer = peers[size];
+			if (peer == nullptr)
+				peer = std::make_unique<PeerIpsecmb>(size, count);
+			peer->key_set(i, key);
+		}
+	}
+
+	void
+	load(const path_rig *rig)
+	{
+		for (auto &peer : peers)
+			peer.second->messages_clear();
+		counts.clear();
+		for (uint32_t i = 0; i < kFrames; i++) {
+			const uint32_t key = path_rig_key_index(rig, i);
+
+			peers[sizes[key]]->message_add(
+				path_rig_msg(rig, i), path_rig_span_size(rig, i), key);
+			counts[sizes[key]]++;
+		}
+	}
+
+	void
+	pass()
+	{
+		for (auto &peer : peers)
+			peer.second->pass();
+	}
+
+	// The last frame of a round is never bad, so that its tag can be compared.
+	bool
+	agrees(const path_rig *rig)
+	{
+		const uint32_t last = kFrames - 1;
+		const unsigned size = sizes[path_rig_key_index(rig, last)];
+
+		return memcmp(peers[size]->tag(counts[size] - 1),
+			       path_rig_msg(rig, last) + path_rig_span_size(rig, last), 16) == 0;
+	}
+
+      private:
+	std::vector<uint8_t> sizes; // of the keys
+	std::map<unsigned, std::unique_ptr<PeerIpsecmb>> peers;
+	std::map<unsigned, unsigned> counts; // of messages
+};
 
 struct RigFree {
 	void
@@ -56,7 +147,49 @@ struct RigFree {
 		path_rig_destroy(rig);
 	}
 };
-using Rig = std::unique_ptr<path_rig, RigFree>;
+
+struct Rig {
+	std::string name;
+	std::unique_ptr<path_rig, RigFree> rig;
+	std::unique_ptr<Peer> peer;
+};
+
+// A benchmark's function is called several times, and rows share what they are compared with: the
+// last few rigs are kept, since those of many nodes take long to make.
+Rig &
+rig_get(const std::string &name, const path_rig_params &params)
+{
+	constexpr size_t kKept = 4;
+	static std::list<Rig> rigs;
+	const auto found = std::find_if(
+		rigs.begin(), rigs.end(), [&](const Rig &rig) { return rig.name == name; });
+
+	if (found != rigs.end()) {
+		rigs.splice(rigs.begin(), rigs, found);
+		return rigs.front();
+	}
+	if (rigs.size() == kKept)
+		rigs.pop_back();
+	rigs.push_front({name, nullptr, nullptr});
+	rigs.front().rig.reset(path_rig_create(&params));
+	if (rigs.front().rig == nullptr)
+		exit(1); // it has said why
+	return rigs.front();
+}
+
+// ---- rows ----
+
+struct Row {
+	std::string name;
+	path_rig_params params;
+	std::string base;  // row to compare with; empty: none
+	std::string ratio; // counter
+};
+
+std::map<std::string, Row> rows;
+unsigned cpus[2];
+bool has_two_cpus;
+bool has_failed; // some row was wrong: the program says so at its end
 
 template <typename Function>
 double
@@ -65,73 +198,166 @@ timed_ns(Function pass)
 	const double begin_ns = cpu_ns();
 
 	pass();
-	return cpu_ns() - begin_ns;
+	return (cpu_ns() - begin_ns) / kFrames;
 }
 
-std::unique_ptr<PeerIpsecmb>
-peer_create(const path_rig *rig, uint32_t nodes)
+double
+path_pass(path_rig *rig)
 {
-	auto peer = std::make_unique<PeerIpsecmb>(16, nodes + 1);
+	path_rig_mint(rig);
+	return timed_ns([&] { path_rig_walk(rig, 0); });
+}
 
-	for (uint32_t node = 1; node <= nodes; node++)
-		peer->key_set(node, path_rig_key(rig, node));
-	return peer;
+double
+peer_pass(Rig &rig)
+{
+	if (rig.peer == nullptr)
+		rig.peer = std::make_unique<Peer>(rig.rig.get());
+	rig.peer->load(rig.rig.get());
+	rig.peer->pass();
+	return timed_ns([&] { rig.peer->pass(); });
 }
 
 void
-peer_load(PeerIpsecmb *peer, const path_rig *rig)
+check(benchmark::State &state, bool is_right, const char *wrong)
 {
-	peer->messages_clear();
-	for (uint32_t i = 0; i < kFrames; i++)
-		peer->message_add(
-			path_rig_msg(rig, i), path_rig_span_size(rig), path_rig_node(rig, i));
+	if (is_right)
+		return;
+	has_failed = true;
+	state.SkipWithError(wrong);
 }
 
-// The last frame of a round is never forged, so that the peer's tag of it can be compared.
+void
+check(benchmark::State &state, const path_rig *rig)
+{
+	check(state, path_rig_is_right(rig), "a credential got another verdict than it had to");
+}
+
+void
+report_memory(benchmark::State &state, const path_rig *rig)
+{
+	state.counters["memory_mib"] = static_cast<double>(path_rig_memory(rig)) / (1 << 20);
+	state.counters["window_bits"] = path_rig_window_bits(rig);
+}
+
+// Of "x_growth" and "x_plain" less is better, of the others more.
+void
+report_base(benchmark::State &state, const Row &row, double ns, double base_ns)
+{
+	const bool is_cost = row.ratio == "x_growth" || row.ratio == "x_plain";
+
+	state.counters["base_ns"] = base_ns;
+	state.counters[row.ratio] = is_cost ? ns / base_ns : base_ns / ns;
+}
+
+void
+row_run(benchmark::State &state, const Row &row)
+{
+	Rig *base = row.base.empty() ? nullptr : &rig_get(row.base, rows.at(row.base).params);
+	Rig &rig = rig_get(row.name, row.params);
+	std::vector<double> ours, peers, bases;
+
+	for (auto _ : state) {
+		ours.push_back(path_pass(rig.rig.get()));
+		peers.push_back(peer_pass(rig));
+		if (base != nullptr)
+			bases.push_back(path_pass(base->rig.get()));
+	}
+	check(state, rig.rig.get());
+	check(state, rig.peer->agrees(rig.rig.get()), "IPsec-MB and the path disagree");
+	harness_report(state, median(ours), median(peers));
+	if (base != nullptr) {
+		check(state, base->rig.get());
+		report_base(state, row, median(ours), median(bases));
+	}
+	report_memory(state, rig.rig.get());
+}
+
+// ---- two workers ----
+
+struct Pairs {
+	std::vector<double> one_ns, two_ns, ratios, rtt_ns, busy;
+	unsigned retried = 0;
+};
+
 bool
-peer_agrees(const PeerIpsecmb &peer, const path_rig *rig)
+pair_is_steady(const path_pair_time &time)
 {
-	const uint8_t *tag = path_rig_msg(rig, kFrames - 1) + path_rig_span_size(rig);
+	const double change = time.rtt_ns[1] / time.rtt_ns[0];
 
-	return memcmp(peer.tag(kFrames - 1), tag, 16) == 0;
+	return time.is_whole && change < kRttChange && change > 1 / kRttChange;
+}
+
+// One worker on the first CPU, two, one worker on the second CPU: neighbours in time.
+bool
+pair_take(Pairs &pairs, path_rig *pair, path_rig *const ones[2])
+{
+	path_pair_time first{}, both{}, second{};
+	const uint64_t busy_before = path_rig_busy(pair);
+
+	path_rig_mint(pair);
+	path_rig_mint(ones[0]);
+	path_rig_mint(ones[1]);
+	path_pair_walk(ones[0], 1, &cpus[0], &first);
+	path_pair_walk(pair, 2, cpus, &both);
+	path_pair_walk(ones[1], 1, &cpus[1], &second);
+	if (!first.is_whole || !second.is_whole || !pair_is_steady(both))
+		return false;
+	// Only what was not refused for want of room counts as work done.
+	const double busy = static_cast<double>(path_rig_busy(pair) - busy_before);
+	const double one_ns = (first.ns + second.ns) / 2 / kFrames;
+	const double two_ns = both.ns / (2 * kFrames - busy);
+
+	pairs.one_ns.push_back(one_ns);
+	pairs.two_ns.push_back(two_ns);
+	pairs.ratios.push_back(one_ns / two_ns);
+	pairs.rtt_ns.push_back((both.rtt_ns[0] + both.rtt_ns[1]) / 2);
+	pairs.busy.push_back(busy / (2 * kFrames));
+	return true;
 }
 
 void
-row_run(benchmark::State &state, const path_rig_params &params)
+pairs_report(benchmark::State &state, const Pairs &pairs)
 {
-	static const double tsc_rate = tsc_per_ns();
-	Rig rig(path_rig_create(&params));
-	std::vector<double> ours, peers;
+	const double tries = static_cast<double>(pairs.ratios.size() + pairs.retried);
 
-	if (rig == nullptr) {
-		state.SkipWithError("no memory");
+	harness_report(state, median(pairs.two_ns), median(pairs.one_ns));
+	state.counters["x_scale"] = median(pairs.ratios);
+	state.counters["rtt_ns"] = median(pairs.rtt_ns);
+	state.counters["retried"] = pairs.retried / tries;
+	state.counters["busy"] = std::accumulate(pairs.busy.begin(), pairs.busy.end(), 0.0) /
+				 static_cast<double>(pairs.busy.size());
+}
+
+void
+pair_run(benchmark::State &state, const Row &row)
+{
+	path_rig_params one = row.params;
+	Pairs pairs;
+
+	if (!has_two_cpus) {
+		state.SkipWithError("two workers need two CPUs");
 		return;
 	}
-	auto peer = peer_create(rig.get(), params.nodes);
-	for (auto _ : state) {
-		path_rig_mint(rig.get());
-		ours.push_back(timed_ns([&] { path_rig_walk(rig.get()); }));
-		peer_load(peer.get(), rig.get());
-		peer->pass();
-		peers.push_back(timed_ns([&] { peer->pass(); }));
+	one.worker_count = 1;
+	path_rig *const ones[2] = {
+		rig_get(row.base + "#0", one).rig.get(), rig_get(row.base + "#1", one).rig.get()};
+	path_rig *pair = rig_get(row.name, row.params).rig.get();
+	for (auto _ : state)
+		for (unsigned n = 0; !pair_take(pairs, pair, ones) && n < kRetriesMax; n++)
+			pairs.retried++;
+	check(state, pair);
+	check(state, ones[0]);
+	check(state, ones[1]);
+	if (pairs.ratios.empty()) {
+		state.SkipWithError("no steady moment: CPUs taken, or their distance changing");
+		return;
 	}
-	if (!path_rig_is_right(rig.get()))
-		state.SkipWithError("a genuine credential was refused or a forged one accepted");
-	if (!peer_agrees(*peer, rig.get()))
-		state.SkipWithError("IPsec-MB and the path disagree");
-
-	const double ns = median(ours) / kFrames;
-	const double peer_ns = median(peers) / kFrames;
-
-	state.counters["items_per_second"] = 1e9 / ns;
-	state.counters["ns"] = ns;
-	state.counters["cycles"] = ns * tsc_rate;
-	state.counters["peer_ns"] = peer_ns;
-	state.counters["x_peer"] = peer_ns / ns;
+	pairs_report(state, pairs);
+	report_memory(state, pair);
 }
 
-constexpr const char *kStageNames[PATH_STAGES] = {
-	"parse", "admit", "verify", "handoff", "own", "deliver"};
+// ---- stages ----
 
 // Of all bursts' cycles in one stage, per credential: at `share` of them, 0.5 being the median.
 double
@@ -153,105 +379,237 @@ stages_report(benchmark::State &state, const std::vector<uint32_t> &cycles)
 	double sum = 0;
 
 	for (unsigned stage = 0; stage < PATH_STAGES; stage++) {
-		const std::string name = std::string("stage_") + kStageNames[stage];
-		const double median_cycles = stage_cycles(cycles, stage, 0.5);
+		const std::string name = std::string("stage_") + kStages[stage];
+		const double middle = stage_cycles(cycles, stage, 0.5);
 
-		state.counters[name] = median_cycles;
+		state.counters[name] = middle;
 		state.counters[name + "_fast"] = stage_cycles(cycles, stage, 0.1);
-		sum += median_cycles;
+		sum += stage == PATH_STAGE_EMPTY ? 0 : middle;
 	}
 	state.counters["stages"] = sum;
 }
 
-// Cycles by stage, from passes that read the clock between them, in turn with passes that do not.
-void
-stages_run(benchmark::State &state, const path_rig_params &params)
+bool
+stages_agree(const Row &row)
 {
-	static const double tsc_rate = tsc_per_ns();
-	Rig rig(path_rig_create(&params));
+	static std::map<std::string, bool> known;
+
+	if (known.count(row.name) == 0)
+		known[row.name] = path_rig_stages_agree(&row.params);
+	return known[row.name];
+}
+
+// Passes that read the clock between stages, in turn with passes that do not.
+void
+stages_run(benchmark::State &state, const Row &row)
+{
+	path_rig *rig = rig_get(row.base, row.params).rig.get();
+	std::vector<uint32_t> pass(size_t{path_rig_bursts(rig)} * PATH_STAGES);
 	std::vector<uint32_t> cycles;
 	std::vector<double> whole;
 
-	if (rig == nullptr) {
-		state.SkipWithError("no memory");
-		return;
-	}
-	std::vector<uint32_t> pass(size_t{path_rig_bursts(rig.get())} * PATH_STAGES);
 	for (auto _ : state) {
-		path_rig_mint(rig.get());
-		whole.push_back(timed_ns([&] { path_rig_walk(rig.get()); }));
-		path_rig_mint(rig.get());
-		path_rig_walk_stages(rig.get(), pass.data());
+		whole.push_back(path_pass(rig));
+		path_rig_mint(rig);
+		path_rig_walk_stages(rig, pass.data());
 		cycles.insert(cycles.end(), pass.begin(), pass.end());
 	}
-	if (!path_rig_is_right(rig.get()))
-		state.SkipWithError("a genuine credential was refused or a forged one accepted");
-	if (!path_rig_stages_agree(&params))
-		state.SkipWithError("the path and its stages one by one disagree");
+	check(state, rig);
+	check(state, stages_agree(row), "the path and its stages one by one disagree");
+	harness_report(state, median(whole));
 	stages_report(state, cycles);
-	state.counters["ns"] = median(whole) / kFrames;
-	state.counters["cycles"] = median(whole) / kFrames * tsc_rate;
 }
 
-using Run = void (*)(benchmark::State &state, const path_rig_params &params);
+// ---- which rows there are ----
+
+using Run = void (*)(benchmark::State &state, const Row &row);
+
+std::string
+row_name(const std::string &what, const std::string &size, uint32_t nodes)
+{
+	return what + "/" + size + "/" + std::to_string(nodes);
+}
 
 void
-row_register(const char *what, uint32_t size, uint32_t nodes, uint32_t forged_percent,
-	bool verify_checksum, Run run = row_run)
+row_register(const Row &row, Run run)
+{
+	const Row &kept = rows[row.name] = row;
+
+	benchmark::RegisterBenchmark(("path/" + row.name).c_str(),
+		[run, &kept](benchmark::State &state) { run(state, kept); })
+		->Unit(benchmark::kMicrosecond);
+}
+
+path_rig_params
+params_of(uint32_t nodes, const char *kernel)
 {
 	path_rig_params params{};
-	const std::string name = std::string("path/") + what + "/" + std::to_string(size) + "/" +
-				 std::to_string(nodes);
 
 	params.nodes = nodes;
-	params.window_bits = nodes > kNodesLarge ? 8192 : 65536;
 	params.frames = kFrames;
-	params.forged_percent = forged_percent;
-	params.payload_size = size - kCredSizeMin;
-	params.verify_checksum = verify_checksum;
-	benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State &state) {
-		run(state, params);
-	})->Unit(benchmark::kMicrosecond);
+	params.kernel = kernel;
+	return params;
 }
 
 void
-rows_register()
+size_set(path_rig_params &params, const std::string &size)
 {
-	for (uint32_t nodes : {64u, 4096u, 65536u})
-		row_register("accepted", 96, nodes, 0, false);
-	row_register("accepted", 300, 4096, 0, false);
-	row_register("software", 96, 4096, 0, true);
-	row_register("forged50", 96, 4096, 50, false);
-	row_register("forged", 96, 4096, 100, false);
-	for (uint32_t nodes : {64u, 4096u, 65536u})
-		row_register("stages", 96, nodes, 0, false, stages_run);
-	row_register("stages", 300, 4096, 0, false, stages_run);
-	row_register("stages_forged", 96, 4096, 100, false, stages_run);
+	if (size == "mixed") {
+		params.long_percent = 10;
+		params.long_payload_size = 300 - kCredSizeMin;
+	} else {
+		params.payload_size = static_cast<uint32_t>(std::stoul(size)) - kCredSizeMin;
+	}
 }
 
-// To the CPU it is on, so that a row is one core's figure and a move is not part of it.
 void
-pin()
+rows_register_accepted(const char *kernel)
 {
-	cpu_set_t set;
+	const std::string small = row_name("accepted", "96", 64);
 
-	CPU_ZERO(&set);
-	CPU_SET(sched_getcpu(), &set);
-	if (sched_setaffinity(0, sizeof(set), &set) != 0)
-		perror("path_bench: not pinned");
+	for (uint32_t nodes : {64u, 4096u, 65536u, 1048576u})
+		row_register({row_name("accepted", "96", nodes), params_of(nodes, kernel),
+				     nodes == 64 ? "" : small, "x_growth"},
+			row_run);
+	for (const char *size : {"300", "mixed"}) {
+		Row row = {row_name("accepted", size, 4096), params_of(4096, kernel),
+			row_name("accepted", "96", 4096), "x_plain"};
+
+		size_set(row.params, size);
+		row_register(row, row_run);
+	}
 }
 
-// Ours come first, so that the command line overrides them. NULL-terminated, as argv.
-std::vector<char *>
-args_with_defaults(int argc, char **argv)
+void
+rows_register_kernels()
 {
-	static char min_time[] = "--benchmark_min_time=0.5";
-	static char repetitions[] = "--benchmark_repetitions=3";
-	static char aggregates[] = "--benchmark_report_aggregates_only=true";
-	std::vector<char *> args = {argv[0], min_time, repetitions, aggregates};
+	const char *why;
 
-	args.insert(args.end(), argv + 1, argv + argc + 1);
-	return args;
+	for (const char *kernel : {"aesni", "ipsecmb"}) {
+		if (path_rig_kernel(kernel, &why) == nullptr)
+			continue;
+		for (const char *size : {"96", "300", "mixed"}) {
+			Row row = {row_name(std::string("accepted_") + kernel, size, 4096),
+				params_of(4096, kernel), "", ""};
+
+			size_set(row.params, size);
+			row_register(row, row_run);
+		}
+	}
+}
+
+// Rows that differ from `accepted` of as many nodes by what `change` does.
+template <typename Change>
+void
+row_register_changed(
+	const char *what, uint32_t nodes, const char *ratio, const char *kernel, Change change)
+{
+	Row row = {row_name(what, "96", nodes), params_of(nodes, kernel),
+		row_name("accepted", "96", nodes), ratio};
+
+	change(row.params);
+	row_register(row, row_run);
+}
+
+void
+rows_register_refused(const char *kernel)
+{
+	using Params = path_rig_params;
+
+	for (uint32_t percent : {10u, 50u, 90u, 100u})
+		row_register_changed(("forged" + std::to_string(percent)).c_str(), 4096, "x_accept",
+			kernel, [=](Params &params) { params.forged_percent = percent; });
+	for (uint32_t nodes : {64u, 65536u})
+		row_register_changed("forged100", nodes, "x_accept", kernel,
+			[](Params &params) { params.forged_percent = 100; });
+	row_register_changed("replayed", 4096, "x_accept", kernel,
+		[](Params &params) { params.traffic = PATH_REPLAYED; });
+	row_register_changed("unknown", 4096, "x_accept", kernel,
+		[](Params &params) { params.traffic = PATH_UNKNOWN; });
+	row_register_changed("malformed", 4096, "x_accept", kernel,
+		[](Params &params) { params.traffic = PATH_MALFORMED; });
+}
+
+void
+rows_register_mixes(const char *kernel)
+{
+	using Params = path_rig_params;
+
+	row_register_changed("software", 4096, "x_plain", kernel,
+		[](Params &params) { params.verify_checksum = true; });
+	row_register_changed("unsealed", 4096, "x_sealed", kernel,
+		[](Params &params) { params.suites = PATH_SUITE_UNSEALED; });
+	row_register_changed("suites", 4096, "x_plain", kernel,
+		[](Params &params) { params.suites = PATH_SUITES_ALL; });
+	row_register_changed("replies10", 4096, "x_plain", kernel,
+		[](Params &params) { params.reply_percent = 10; });
+	row_register_changed("epochs", 4096, "x_plain", kernel,
+		[](Params &params) { params.second_epoch = true; });
+	row_register_changed("audiences", 4096, "x_plain", kernel,
+		[](Params &params) { params.many_audiences = true; });
+	row_register_changed(
+		"ipv6", 4096, "x_plain", kernel, [](Params &params) { params.ipv6 = true; });
+	row_register_changed(
+		"vlan", 4096, "x_plain", kernel, [](Params &params) { params.vlan = true; });
+}
+
+void
+rows_register_pairs(const char *kernel)
+{
+	for (uint32_t nodes : {4096u, 65536u}) {
+		Row row = {row_name("two", "96", nodes), params_of(nodes, kernel),
+			row_name("accepted", "96", nodes), "x_scale"};
+
+		row.params.worker_count = 2;
+		row.params.is_steered = true;
+		row_register(row, pair_run);
+		row.name = row_name("two_handoff", "96", nodes);
+		row.params.is_steered = false;
+		row_register(row, pair_run);
+	}
+}
+
+// Of a row that is there: its rig is used.
+void
+row_register_stages(const char *what, const Row &of)
+{
+	Row row = of;
+
+	row.base = of.name;
+	row.name = what + of.name.substr(of.name.find('/'));
+	row_register(row, stages_run);
+}
+
+void
+rows_register_stages()
+{
+	for (const char *name : {"accepted/96/64", "accepted/96/4096", "accepted/96/65536",
+		     "accepted/300/4096", "accepted/mixed/4096"})
+		row_register_stages("stages", rows.at(name));
+	row_register_stages("stages_forged100", rows.at("forged100/96/4096"));
+	row_register_stages("stages_replayed", rows.at("replayed/96/4096"));
+	row_register_stages("stages_replies10", rows.at("replies10/96/4096"));
+	row_register_stages("stages_suites", rows.at("suites/96/4096"));
+	if (rows.count("accepted_aesni/96/4096") != 0)
+		row_register_stages("stages_aesni", rows.at("accepted_aesni/96/4096"));
+}
+
+// Takes --kernel=NAME out of the arguments; NULL if it is not there.
+const char *
+kernel_take(int &argc, char **argv)
+{
+	static constexpr char kOption[] = "--kernel=";
+	const char *kernel = nullptr;
+	int left = 1;
+
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], kOption, sizeof(kOption) - 1) == 0)
+			kernel = argv[i] + sizeof(kOption) - 1;
+		else
+			argv[left++] = argv[i];
+	}
+	argc = left;
+	return kernel;
 }
 
 } // namespace
@@ -259,16 +617,22 @@ args_with_defaults(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	std::vector<char *> args = args_with_defaults(argc, argv);
-	int arg_count = static_cast<int>(args.size()) - 1;
+	const char *why;
+	const char *kernel = path_rig_kernel(kernel_take(argc, argv), &why);
 
-	pin();
-	benchmark::AddCustomContext("kernel chosen", path_rig_kernel());
-	rows_register();
-	benchmark::Initialize(&arg_count, args.data());
-	if (benchmark::ReportUnrecognizedArguments(arg_count, args.data()))
+	if (kernel == nullptr) {
+		fprintf(stderr, "path_bench: %s\n", why);
 		return 1;
-	benchmark::RunSpecifiedBenchmarks();
-	benchmark::Shutdown();
-	return 0;
+	}
+	benchmark::AddCustomContext("kernel chosen", why);
+	has_two_cpus = path_pair_cpus(cpus);
+	rows_register_accepted(kernel);
+	rows_register_kernels();
+	rows_register_refused(kernel);
+	rows_register_mixes(kernel);
+	rows_register_pairs(kernel);
+	rows_register_stages();
+	const int status = harness_run(argc, argv, kHarness);
+
+	return has_failed ? 1 : status;
 }

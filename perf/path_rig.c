@@ -7,39 +7,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "path_fixture.h"
+#include "perf/path_rig_priv.h"
 #include "perf/path_stages.h"
 
-#define RIG_BURST        64u
+/* As control has them (docs/configuration.md). */
+#define RIG_WINDOW_BITS       65536u
+#define RIG_WINDOW_BITS_LARGE 8192u /* with more nodes than: */
+#define RIG_NODES_LARGE       16384u
+#define RIG_WINDOW_MEMORY_MAX (1ull << 30)
+#define RIG_HANDOFF_SLOTS     1024u
+
 #define RIG_AGREE_FRAMES 4096u
 #define RIG_AGREE_ROUNDS 4u
 
-struct path_rig {
-	struct path_rig_params params;
-	struct fixture fixture;
-	struct burst_result result;
-	uint64_t random;
-	uint64_t genuine; /* minted so far */
-	uint32_t stride;
-	uint16_t frame_size;
-	uint16_t span_size;
-	uint8_t *memory;
-	uint32_t *nodes;   /* of each frame */
-	uint64_t *serials; /* next one of each node */
-	struct burst_frame *frames;
-};
-
-/* xorshift64*: which node comes next shall not be foreseen, by the prefetcher either. */
-static uint64_t
-rig_random(struct path_rig *rig)
-{
-	rig->random ^= rig->random >> 12;
-	rig->random ^= rig->random << 25;
-	rig->random ^= rig->random >> 27;
-	return rig->random * 0x2545f4914f6cdd1dull;
-}
-
-static void *
+void *
 rig_memory(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -51,69 +32,130 @@ rig_memory(size_t size)
 	return memory;
 }
 
-/* Headers and a credential that lacks only what is a round's own. */
-static void
-frame_prepare(struct path_rig *rig, uint32_t index)
+static uint32_t
+window_bits(uint32_t nodes)
 {
-	struct cred_fields fields = fixture_fields(&rig->fixture, 1);
-	const uint8_t payload[CRED_PAYLOAD_SIZE_MAX] = {0};
-	uint8_t *at = rig->memory + (size_t)index * rig->stride;
-	struct fixture_frame frame;
-	uint8_t msg[CRED_SIZE_MAX];
+	uint32_t bits = nodes > RIG_NODES_LARGE ? RIG_WINDOW_BITS_LARGE : RIG_WINDOW_BITS;
 
-	fields.payload = payload;
-	fields.payload_size = rig->params.payload_size;
-	fixture_frame_init(&frame);
-	fixture_frame_wrap(&frame, msg, cred_build(msg, sizeof(msg), &fields));
-	memcpy(at, frame.data, frame.size);
-	rig->frame_size = frame.size;
-	rig->span_size = (uint16_t)(CRED_HEADER_SIZE + rig->params.payload_size);
-	rig->frames[index] = (struct burst_frame){
-		.data = at,
-		.size = frame.size,
-		.checksum =
-			rig->params.verify_checksum ? BURST_CHECKSUM_UNKNOWN : BURST_CHECKSUM_GOOD,
-	};
+	while ((uint64_t)(nodes + 1) * (bits / 8) > RIG_WINDOW_MEMORY_MAX)
+		bits /= 2;
+	return bits;
+}
+
+static uint8_t
+node_suite(const struct path_rig *rig, uint32_t node)
+{
+	switch (rig->params.suites) {
+	case PATH_SUITE_UNSEALED:
+		return CRED_SUITE_CMAC128;
+	case PATH_SUITES_ALL:
+		return (uint8_t)(1 + node % (CRED_SUITE_COUNT - 1));
+	default:
+		return CRED_SUITE_DEFAULT;
+	}
+}
+
+static uint32_t
+epoch_count(const struct path_rig *rig)
+{
+	return rig->params.second_epoch ? 2 : 1;
+}
+
+static void
+nodes_add(struct path_rig *rig)
+{
+	const uint32_t nodes = rig->params.nodes;
+	uint32_t epoch, node;
+
+	for (epoch = 1; epoch <= epoch_count(rig); epoch++)
+		for (node = 1; node <= nodes; node++)
+			rig->slots[(epoch - 1) * (nodes + 1) + node] =
+				fixture_node_add(&rig->fixture, FIXTURE_REALM, node,
+					(uint16_t)epoch, node_suite(rig, node));
+	for (node = 1; node <= nodes; node++)
+		rig->serials[node] = 1 + (rig_random(rig) & 63); /* not all change words at once */
+}
+
+static void
+audiences_add(struct path_rig *rig)
+{
+	struct table_realm *realm = fixture_realm(&rig->fixture, FIXTURE_REALM);
+	uint32_t i;
+
+	static_assert(PATH_AUDIENCES <= TABLE_AUDIENCES_MAX, "a realm serves them all");
+	realm->audience_count = PATH_AUDIENCES;
+	for (i = 0; i < PATH_AUDIENCES; i++)
+		realm->audiences[i] = (struct table_audience){
+			.audience = FIXTURE_AUDIENCE + i,
+			.groups = 1,
+		};
 }
 
 static bool
 rig_fill(struct path_rig *rig)
 {
-	uint32_t i;
+	const uint32_t nodes = rig->params.nodes;
 
-	rig->stride = (uint32_t)(14 + 20 + 8 + CRED_SIZE_MIN + rig->params.payload_size);
-	rig->stride = (rig->stride + 63) / 64 * 64;
-	rig->memory = rig_memory((size_t)rig->params.frames * rig->stride + 4096);
-	rig->frames = rig_memory(rig->params.frames * sizeof(rig->frames[0]));
-	rig->nodes = calloc(rig->params.frames, sizeof(rig->nodes[0]));
-	rig->serials = calloc(rig->params.nodes + 1, sizeof(rig->serials[0]));
-	if (rig->memory == NULL || rig->frames == NULL || rig->nodes == NULL ||
-		rig->serials == NULL)
+	rig->frames = rig_memory(rig->frame_count * sizeof(rig->frames[0]));
+	rig->keys = calloc(rig->frame_count, sizeof(rig->keys[0]));
+	rig->spans = calloc(rig->frame_count, sizeof(rig->spans[0]));
+	rig->serials = calloc(nodes + 1, sizeof(rig->serials[0]));
+	rig->slots = calloc((size_t)epoch_count(rig) * (nodes + 1), sizeof(rig->slots[0]));
+	if (rig->frames == NULL || rig->keys == NULL || rig->spans == NULL ||
+		rig->serials == NULL || rig->slots == NULL || !rig_frames_prepare(rig))
 		return false;
-	for (i = 0; i < rig->params.frames; i++)
-		frame_prepare(rig, i);
-	for (i = 1; i <= rig->params.nodes; i++) {
-		fixture_node_add(&rig->fixture, FIXTURE_REALM, i, 1, CRED_SUITE_DEFAULT);
-		rig->serials[i] = 1 + (rig_random(rig) & 63); /* not all change words at once */
-	}
+	nodes_add(rig);
+	if (rig->params.many_audiences)
+		audiences_add(rig);
 	return true;
+}
+
+/* The least power of two that holds them. */
+static uint32_t
+extras_max(const struct path_rig *rig)
+{
+	uint32_t max = 64;
+
+	while (rig->params.second_epoch && max < rig->params.nodes)
+		max *= 2;
+	return max;
+}
+
+static struct fixture_params
+rig_fixture_params(const struct path_rig *rig)
+{
+	const struct path_rig_params *params = &rig->params;
+	struct fixture_params fixture = fixture_params_default();
+
+	fixture.worker_count = params->worker_count;
+	fixture.nodes_max = params->nodes * (params->traffic == PATH_UNKNOWN ? 2 : 1);
+	fixture.window_bits = rig->window_bits;
+	fixture.ring_slots = VERDICT_RING_SLOTS_DEFAULT;
+	fixture.handoff_slots = RIG_HANDOFF_SLOTS;
+	fixture.cache_entries = REPLAY_CACHE_ENTRIES_DEFAULT;
+	fixture.extras_max = extras_max(rig);
+	fixture.use_hugepages = true;
+	fixture.refusals_per_s = 1000;
+	fixture.kernel = (enum tag_kernel_id)tag_kernel_find(params->kernel);
+	return fixture;
 }
 
 struct path_rig *
 path_rig_create(const struct path_rig_params *params)
 {
-	struct fixture_params fixture = fixture_params_default();
-	struct path_rig *rig = calloc(1, sizeof(*rig));
+	struct path_rig *rig = aligned_alloc(_Alignof(struct path_rig), sizeof(*rig));
+	struct fixture_params fixture;
 
 	if (rig == NULL)
 		return NULL;
+	memset(rig, 0, sizeof(*rig));
 	rig->params = *params;
-	rig->random = 0x9e3779b97f4a7c15ull;
-	fixture.nodes_max = params->nodes;
-	fixture.window_bits = params->window_bits;
-	fixture.ring_slots = VERDICT_RING_SLOTS_DEFAULT;
-	fixture.use_hugepages = true;
-	fixture.refusals_per_s = 1000;
+	if (rig->params.worker_count == 0)
+		rig->params.worker_count = 1;
+	rig->frame_count = params->frames * rig->params.worker_count;
+	rig->window_bits = window_bits(params->nodes);
+	rig->random = 0x9e3779b97f4a7c15ull + params->seed;
+	fixture = rig_fixture_params(rig);
 	fixture_init(&rig->fixture, &fixture);
 	if (!rig_fill(rig)) {
 		fprintf(stderr, "path_rig: no memory\n");
@@ -129,97 +171,63 @@ path_rig_destroy(struct path_rig *rig)
 	if (rig == NULL)
 		return;
 	if (rig->memory != NULL)
-		munmap(rig->memory, (size_t)rig->params.frames * rig->stride + 4096);
+		munmap(rig->memory, (size_t)rig->frame_count * rig->stride);
 	if (rig->frames != NULL)
-		munmap(rig->frames, rig->params.frames * sizeof(rig->frames[0]));
-	free(rig->nodes);
+		munmap(rig->frames, rig->frame_count * sizeof(rig->frames[0]));
+	free(rig->slots);
+	free(rig->keys);
+	free(rig->spans);
 	free(rig->serials);
 	fixture_fini(&rig->fixture);
 	free(rig);
 }
 
-static uint8_t *
-rig_msg(const struct path_rig *rig, uint32_t frame)
+/* ---- walks ---- */
+
+void
+path_rig_claim(struct path_rig *rig, unsigned worker)
 {
-	return rig->memory + (size_t)frame * rig->stride + 42;
+	const size_t size = (size_t)rig->params.frames * rig->stride;
+	volatile uint8_t *at = rig->memory + worker * size;
+	size_t i;
+
+	for (i = 0; i < size; i += 64)
+		at[i] = at[i];
 }
 
-/* What is the round's own in a credential, in clear. */
-static void
-msg_renew(struct path_rig *rig, uint8_t *msg, uint32_t node)
+static unsigned
+rig_burst(struct path_rig *rig, unsigned worker, const struct burst_frame *frames, unsigned count)
 {
-	store_be32(msg + CRED_AT_NODE, node);
-	store_be64(msg + CRED_AT_SERIAL, rig->serials[node]++);
-	store_be64(msg + CRED_AT_ISSUED, rig->fixture.now_us);
-	store_be32(msg + CRED_AT_SALT, (uint32_t)rig_random(rig));
-	store_be32(msg + CRED_AT_UID, 1000);
-	store_be32(msg + CRED_AT_GID, 100);
-	memset(msg + CRED_AT_AUTH_UID, 0xff, 8);
-	memset(msg + CRED_AT_PAYLOAD, 0x5a, rig->params.payload_size);
+	struct burst_result *result = &rig->results[worker];
+
+	worker_burst_at(rig->fixture.workers[worker], frames, count, rig->fixture.now_us,
+		rig->fixture.mono_us, result);
+	return result->work;
 }
 
+/* What the others hand over, until they have nothing more to hand over. */
 static void
-burst_mint(struct path_rig *rig, uint32_t first)
+rig_drain(struct path_rig *rig, unsigned worker)
 {
-	const struct key_slot *slots[RIG_BURST];
-	uint8_t *msgs[RIG_BURST];
-	uint16_t sizes[RIG_BURST];
-	uint32_t i;
+	bool all_walked;
 
-	for (i = 0; i < RIG_BURST; i++) {
-		const uint32_t node =
-			1 + (uint32_t)((rig_random(rig) >> 32) * rig->params.nodes >> 32);
-
-		rig->nodes[first + i] = node;
-		slots[i] = &rig->fixture.slots[node];
-		msgs[i] = rig_msg(rig, first + i);
-		sizes[i] = rig->span_size;
-		msg_renew(rig, msgs[i], node);
-	}
-	tag_batch_seal(rig->fixture.issuer, slots, msgs, sizes, RIG_BURST);
-}
-
-/* The UDP checksum, where a NIC would have it checked; else nobody looks. */
-static void
-frame_checksum(struct path_rig *rig, uint32_t index)
-{
-	struct fixture_frame frame;
-
-	fixture_frame_init(&frame);
-	frame.size = rig->frame_size;
-	memcpy(frame.data, rig->memory + (size_t)index * rig->stride, frame.size);
-	fixture_frame_checksum(&frame);
-	memcpy(rig->memory + (size_t)index * rig->stride, frame.data, frame.size);
+	atomic_fetch_add_explicit(&rig->walked, 1, memory_order_release);
+	do
+		all_walked = atomic_load_explicit(&rig->walked, memory_order_acquire) ==
+			     rig->params.worker_count;
+	while (rig_burst(rig, worker, NULL, 0) != 0 || !all_walked);
 }
 
 void
-path_rig_mint(struct path_rig *rig)
+path_rig_walk(struct path_rig *rig, unsigned worker)
 {
-	uint32_t i;
-
-	rig->fixture.now_us += 1000;
-	rig->fixture.mono_us += 1000;
-	for (i = 0; i < rig->params.frames; i += RIG_BURST)
-		burst_mint(rig, i);
-	for (i = 0; i < rig->params.frames; i++) {
-		if (rig_random(rig) % 100 < rig->params.forged_percent &&
-			i + 1 < rig->params.frames)
-			rig_msg(rig, i)[rig->span_size] ^= 1;
-		else
-			rig->genuine++;
-		if (rig->params.verify_checksum)
-			frame_checksum(rig, i);
-	}
-}
-
-void
-path_rig_walk(struct path_rig *rig)
-{
+	const struct burst_frame *frames = rig->frames + worker * rig->params.frames;
 	uint32_t i;
 
 	for (i = 0; i < rig->params.frames; i += RIG_BURST)
-		worker_burst_at(rig->fixture.workers[0], rig->frames + i, RIG_BURST,
-			rig->fixture.now_us, rig->fixture.mono_us, &rig->result);
+		rig_burst(rig, worker, frames + i, RIG_BURST);
+	if (rig->params.worker_count > 1)
+		rig_drain(rig, worker);
 }
 
 uint32_t
@@ -235,9 +243,11 @@ path_rig_walk_stages(struct path_rig *rig, uint32_t *cycles)
 
 	for (i = 0; i < path_rig_bursts(rig); i++)
 		path_stages_burst(rig->fixture.workers[0], rig->frames + i * RIG_BURST, RIG_BURST,
-			rig->fixture.now_us, rig->fixture.mono_us, &rig->result,
+			rig->fixture.now_us, rig->fixture.mono_us, &rig->results[0],
 			cycles + i * PATH_STAGES);
 }
+
+/* ---- checks ---- */
 
 /* Two rigs that began alike have minted the same frames: have they come to the same? */
 static bool
@@ -252,47 +262,92 @@ rigs_agree(const struct path_rig *a, const struct path_rig *b)
 	       memcmp(f->replay_mapping, b->fixture.replay_mapping, f->replay_size) == 0;
 }
 
+static bool
+rigs_walk(struct path_rig *plain, struct path_rig *staged)
+{
+	static uint32_t cycles[RIG_AGREE_FRAMES / RIG_BURST * PATH_STAGES];
+	unsigned round;
+
+	for (round = 0; round < RIG_AGREE_ROUNDS; round++) {
+		path_rig_mint(plain);
+		path_rig_walk(plain, 0);
+		path_rig_mint(staged);
+		path_rig_walk_stages(staged, cycles);
+	}
+	return path_rig_is_right(plain) && rigs_agree(plain, staged);
+}
+
 bool
 path_rig_stages_agree(const struct path_rig_params *params)
 {
-	static uint32_t cycles[RIG_AGREE_FRAMES / RIG_BURST * PATH_STAGES];
 	struct path_rig_params few = *params;
-	struct path_rig *rigs[2];
-	bool agree = false;
-	unsigned round;
+	struct path_rig *plain, *staged;
+	bool agree;
 
 	few.frames = RIG_AGREE_FRAMES;
 	if (few.nodes > RIG_AGREE_FRAMES)
 		few.nodes = RIG_AGREE_FRAMES;
-	rigs[0] = path_rig_create(&few);
-	rigs[1] = path_rig_create(&few);
-	if (rigs[0] != NULL && rigs[1] != NULL) {
-		for (round = 0; round < RIG_AGREE_ROUNDS; round++) {
-			path_rig_mint(rigs[0]);
-			path_rig_walk(rigs[0]);
-			path_rig_mint(rigs[1]);
-			path_rig_walk_stages(rigs[1], cycles);
-		}
-		agree = rigs_agree(rigs[0], rigs[1]) && path_rig_is_right(rigs[0]);
-	}
-	path_rig_destroy(rigs[0]);
-	path_rig_destroy(rigs[1]);
+	plain = path_rig_create(&few);
+	staged = path_rig_create(&few);
+	agree = plain != NULL && staged != NULL && rigs_walk(plain, staged);
+	path_rig_destroy(plain);
+	path_rig_destroy(staged);
 	return agree;
 }
 
+/* BUSY is what some of the accepted ones may have become; never anything else. */
 bool
 path_rig_is_right(const struct path_rig *rig)
 {
-	return fixture_proved(&rig->fixture, VERDICT_ACCEPTED) == rig->genuine;
+	const struct fixture *f = &rig->fixture;
+	const uint64_t accepted =
+		fixture_proved(f, VERDICT_ACCEPTED) + fixture_proved(f, VERDICT_BUSY);
+	bool is_right = accepted == rig->proved[VERDICT_ACCEPTED];
+	unsigned verdict;
+
+	for (verdict = 0; verdict < VERDICT_COUNTERS; verdict++) {
+		is_right &= fixture_unproved(f, verdict) == rig->unproved[verdict];
+		if (verdict != VERDICT_ACCEPTED && verdict != VERDICT_BUSY)
+			is_right &= fixture_proved(f, verdict) == rig->proved[verdict];
+	}
+	return is_right && (rig->params.worker_count > 1 || path_rig_busy(rig) == 0);
+}
+
+uint64_t
+path_rig_busy(const struct path_rig *rig)
+{
+	return fixture_proved(&rig->fixture, VERDICT_BUSY);
+}
+
+/* ---- what there is ---- */
+
+uint64_t
+path_rig_memory(const struct path_rig *rig)
+{
+	const struct fixture *f = &rig->fixture;
+	const uint32_t workers = f->params.worker_count;
+
+	return f->table->size + f->replay_size + 2 * workers * f->ring_size +
+	       (uint64_t)workers * (workers - 1) * handoff_ring_size(f->params.handoff_slots);
+}
+
+uint32_t
+path_rig_window_bits(const struct path_rig *rig)
+{
+	return rig->window_bits;
 }
 
 const char *
-path_rig_kernel(void)
+path_rig_kernel(const char *wanted, const char **why)
 {
-	static char why[160];
+	static char line[160];
+	int id = wanted == NULL ? (int)TAG_KERNEL_AUTO : tag_kernel_find(wanted);
 
-	tag_kernel_choose(TAG_KERNEL_AUTO, why, sizeof(why));
-	return why;
+	*why = line;
+	snprintf(line, sizeof(line), "there is no tag kernel %s", wanted == NULL ? "" : wanted);
+	if (id >= 0)
+		id = tag_kernel_choose((enum tag_kernel_id)id, line, sizeof(line));
+	return id < 0 ? NULL : tag_kernel_name((enum tag_kernel_id)id);
 }
 
 const uint8_t *
@@ -302,19 +357,28 @@ path_rig_msg(const struct path_rig *rig, uint32_t frame)
 }
 
 uint16_t
-path_rig_span_size(const struct path_rig *rig)
+path_rig_span_size(const struct path_rig *rig, uint32_t frame)
 {
-	return rig->span_size;
+	return rig->spans[frame];
 }
 
 uint32_t
-path_rig_node(const struct path_rig *rig, uint32_t frame)
+path_rig_key_index(const struct path_rig *rig, uint32_t frame)
 {
-	return rig->nodes[frame];
+	return rig->keys[frame];
+}
+
+uint32_t
+path_rig_key_count(const struct path_rig *rig)
+{
+	return epoch_count(rig) * (rig->params.nodes + 1);
 }
 
 const uint8_t *
-path_rig_key(const struct path_rig *rig, uint32_t node)
+path_rig_key(const struct path_rig *rig, uint32_t index, unsigned *size)
 {
-	return rig->fixture.slots[node].tag_key;
+	const struct key_slot *slot = rig->slots[index];
+
+	*size = slot == NULL ? 0 : cred_suite_key_size(slot->suite);
+	return slot == NULL ? NULL : slot->tag_key;
 }

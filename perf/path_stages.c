@@ -21,26 +21,7 @@ clock_read(void)
 	return now;
 }
 
-/* Worker.c's burst_open. */
-static void
-stages_open(
-	struct worker *worker, const struct burst_frame *frames, uint64_t now_us, uint64_t mono_us)
-{
-	struct burst *burst = &worker->burst;
-
-	worker->generation =
-		atomic_load_explicit(&worker->config.table->generation, memory_order_acquire);
-	view_open(&burst->view, worker->config.table, worker->generation,
-		worker->replay->slot_count, now_us);
-	burst->frames = frames;
-	burst->now_us = now_us;
-	burst->mono_us = mono_us;
-	burst->mono_ms = mono_us / 1000;
-	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
-	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
-}
-
-/* What comes behind the stages, and worker.c's count_frames. */
+/* What comes behind the stages, worker.c's static functions included. */
 static void
 stages_close(struct worker *worker, unsigned count, struct burst_result *result)
 {
@@ -81,9 +62,9 @@ path_stages_burst(struct worker *worker, const struct burst_frame *frames, unsig
 	uint64_t times[PATH_STAGES + 2];
 	unsigned live;
 
+	times[PATH_STAGE_EMPTY] = clock_read();
+	worker_burst_at(worker, frames, 0, now_us, mono_us, result);
 	times[PATH_STAGE_PARSE] = clock_read();
-	result->neighbours = 0;
-	stages_open(worker, frames, now_us, mono_us);
 	live = burst_parse(worker, count, result);
 	times[PATH_STAGE_ADMIT] = clock_read();
 	live = burst_admit(worker, live);

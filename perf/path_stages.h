@@ -3,7 +3,8 @@
 
 /*
  * The packet path with a clock between its stages: a copy of worker_burst_at, so that the product's
- * own loop has none. path_rig_stages_agree compares the two.
+ * own loop has none. An empty burst opens the worker's state and stands for what a burst costs
+ * however few credentials it has. path_rig_stages_agree compares the copy with the product.
  */
 
 #include <stdint.h>
@@ -11,7 +12,7 @@
 #include "dataplane/worker.h"
 #include "perf/path_rig.h"
 
-/* One burst; its TSC cycles by stage go to `cycles`. */
+/* One burst; its TSC cycles by stage go to `cycles`. For a worker without others to hand to. */
 void path_stages_burst(struct worker *worker, const struct burst_frame *frames, unsigned count,
 	uint64_t now_us, uint64_t mono_us, struct burst_result *result,
 	uint32_t cycles[PATH_STAGES]);
