@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Callable
 
-from lab.rows import by_name
+from lab.rows import by_name, numbers
 from lab.table import figure, times
 
 PASS, SHORT, NOT_MEASURED = "pass", "short", "not measured"
@@ -126,7 +126,8 @@ def extra_of(name, key, unit):
         value = row["extra"].get(key)
         if value is None:
             raise NotMeasured(f"{name} says nothing of {key}")
-        return Figure([value], figure(value, unit), "", [name])
+        runs = numbers(row["extra"].get(f"{key}_runs")) or [value]
+        return Figure(runs, figure(median(runs), unit), "", [name])
     return measure
 
 

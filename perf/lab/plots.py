@@ -17,7 +17,8 @@ STAGES = {"parse": "#1f6feb", "admit": "#54aeff", "verify": "#d9730d", "handoff"
           "own": "#2da44e", "deliver": "#8c959f"}
 LATENCY_COLOURS = (OURS, FOURTH, THIRD, "#a475f9", PEER, "#cf222e")
 # Percentiles as nines: 50 % at 0.3, 90 % at 1, 99.9 % at 3.
-NINES = '"0 %" 0, "50 %" 0.30103, "90 %" 1, "99 %" 2, "99.9 %" 3, "99.99 %" 4, "99.999 %" 5'
+NINES = ", ".join(f'"{percent} %%" {at}' for percent, at in [
+    ("0", 0), ("50", 0.30103), ("90", 1), ("99", 2), ("99.9", 3), ("99.99", 4), ("99.999", 5)])
 SETTINGS = """\
 set terminal svg size 880,500 font "Helvetica,14" background rgb "white"
 set output "{output}"

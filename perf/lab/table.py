@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tables for people: aligned for a terminal, or in Markdown."""
 
+import math
+
 
 def aligned(head, lines, right=(), indent="  "):
     """A table of strings with columns padded to their widest cell; `right` are the indices of
@@ -26,6 +28,8 @@ def figure(value, unit=""):
     """Three digits that matter: 0.718, 7.18, 71.8, 718, 7,180."""
     if value is None:
         return ""
+    if unit == "share":
+        return f"{math.floor(value * 1e5) / 1e3:g} %"  # never rounded up to 100 %
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     text = "0" if value == 0 else f"{value:,.{digits}f}"
