@@ -37,7 +37,7 @@ struct minter {
 static void
 usage(void)
 {
-	printf("Usage: peer-mint [--threads N] [--seconds S] [--suite 1...4]\n\n"
+	printf("Usage: peer-mint [--threads N] [--ms MILLISECONDS] [--suite 1...4]\n\n"
 	       "Issues credentials with cg_mint, one call each, and says as JSON how many.\n"
 	       "Key and serial file are made in a folder of $TMPDIR (or /tmp) and removed.\n");
 }
@@ -61,7 +61,7 @@ mint(void *context)
 
 /* Minters are apart in memory, so that they share no line. */
 static void
-rate_measure(struct cg_key *key, unsigned threads, unsigned seconds)
+rate_measure(struct cg_key *key, unsigned threads, unsigned ms)
 {
 	static _Alignas(64) struct minter minters[THREADS_MAX * 2];
 	static atomic_bool is_over;
@@ -77,7 +77,7 @@ rate_measure(struct cg_key *key, unsigned threads, unsigned seconds)
 		if (pthread_create(&minter->thread, NULL, mint, minter) != 0)
 			program_fail("cannot start thread %u of %u", i + 1, threads);
 	}
-	sleep(seconds);
+	usleep(ms * 1000);
 	atomic_store(&is_over, true);
 	elapsed_s = program_seconds(CLOCK_MONOTONIC) - begin_s;
 	for (i = 0; i < threads; i++) {
@@ -107,7 +107,7 @@ key_write(const char *path, uint8_t suite)
 }
 
 static void
-folder_run(const char *folder, uint8_t suite, unsigned threads, unsigned seconds)
+folder_run(const char *folder, uint8_t suite, unsigned threads, unsigned ms)
 {
 	char path[256], serial[264];
 	struct cg_key *key;
@@ -118,7 +118,7 @@ folder_run(const char *folder, uint8_t suite, unsigned threads, unsigned seconds
 	key_write(path, suite);
 	status = cg_key_open(&key, path);
 	if (status == 0) {
-		rate_measure(key, threads, seconds);
+		rate_measure(key, threads, ms);
 		cg_key_close(key);
 	}
 	unlink(path);
@@ -133,13 +133,13 @@ main(int argc, char **argv)
 {
 	static const struct option known[] = {
 		{"threads", required_argument, NULL, 't'},
-		{"seconds", required_argument, NULL, 's'},
+		{"ms", required_argument, NULL, 'm'},
 		{"suite", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	const char *temporary = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
-	unsigned threads = 1, seconds = 1;
+	unsigned threads = 1, ms = 1000;
 	uint8_t suite = CRED_SUITE_DEFAULT;
 	char folder[200];
 	int option;
@@ -147,8 +147,8 @@ main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		if (option == 't')
 			threads = (unsigned)program_number("threads", optarg, 1, THREADS_MAX);
-		else if (option == 's')
-			seconds = (unsigned)program_number("seconds", optarg, 1, 3600);
+		else if (option == 'm')
+			ms = (unsigned)program_number("ms", optarg, 1, 3600000);
 		else if (option == 'u')
 			suite = (uint8_t)program_number("suite", optarg, 1, 4);
 		else if (option == 'h')
@@ -161,6 +161,6 @@ main(int argc, char **argv)
 	snprintf(folder, sizeof(folder), "%s/credgate-mint-XXXXXX", temporary);
 	if (mkdtemp(folder) == NULL)
 		program_fail("cannot make a folder in %s", temporary);
-	folder_run(folder, suite, threads, seconds);
+	folder_run(folder, suite, threads, ms);
 	return 0;
 }

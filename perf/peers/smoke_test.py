@@ -82,7 +82,7 @@ def memory(folder, library):
 
 
 def mint(folder):
-    report, = objects(start(f"{folder}/peer-mint", "--seconds", 1, "--threads", 2))
+    report, = objects(start(f"{folder}/peer-mint", "--ms", 200, "--threads", 2))
     return check("peer-mint mints", True, report["minted"] > 1000)
 
 
