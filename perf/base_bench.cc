@@ -37,7 +37,7 @@ enum tag_kernel_id kernel_chosen;
 // A pass returns how many messages were proved.
 template <typename PeerPass>
 void
-pairs_run(benchmark::State &state, const Load &load, PeerPass peer_pass)
+pairs_run(benchmark::State &state, const Load &load, const char *peer_name, PeerPass peer_pass)
 {
 	const TagEngine engine(kernel_chosen);
 	std::vector<double> ours, peers;
@@ -53,17 +53,17 @@ pairs_run(benchmark::State &state, const Load &load, PeerPass peer_pass)
 		state.SkipWithError("a genuine credential was refused");
 	if (peer_proved != load.count)
 		state.SkipWithError("the peer refused a genuine message");
-	harness_report(state, median(ours) / load.count, median(peers) / load.count);
+	harness_report(state, median(ours) / load.count, median(peers) / load.count, peer_name);
 }
 
 template <typename Peer>
 void
-peer_run(benchmark::State &state, const Load &load, Peer *peer)
+peer_run(benchmark::State &state, const Load &load, const char *peer_name, Peer *peer)
 {
 	for (unsigned i = 0; i < load.keys->count; i++)
 		peer->key_set(i, load.keys->slots[i].tag_key);
 	load_give(load, peer);
-	pairs_run(state, load, [peer] { return peer->pass(); });
+	pairs_run(state, load, peer_name, [peer] { return peer->pass(); });
 }
 
 void
@@ -71,7 +71,10 @@ openssl_run(benchmark::State &state, const Load &load, PeerOpenssl::Contexts con
 {
 	PeerOpenssl peer(cred_suite_key_size(load.keys->suite), load.keys->count, contexts);
 
-	peer_run(state, load, &peer);
+	peer_run(state, load,
+		contexts == PeerOpenssl::kKept ? "OpenSSL EVP_MAC, context per key"
+					       : "OpenSSL EVP_MAC, key per message",
+		&peer);
 }
 
 void
@@ -79,7 +82,10 @@ sodium_run(benchmark::State &state, const Load &load, PeerSodium::Function funct
 {
 	PeerSodium peer(function, load.keys->count);
 
-	peer_run(state, load, &peer);
+	peer_run(state, load,
+		function == PeerSodium::kAuth ? "libsodium crypto_auth"
+					      : "libsodium crypto_generichash",
+		&peer);
 }
 
 void
@@ -88,7 +94,7 @@ ipsecmb_run(benchmark::State &state, const Load &load)
 	PeerIpsecmb *peer = load.keys->peer(PeerArch::kBest);
 
 	load_give(load, peer);
-	pairs_run(state, load, [&load, peer] {
+	pairs_run(state, load, kLoadPeerName, [&load, peer] {
 		peer->pass();
 		return load_peer_agrees(load, *peer) ? load.count : 0;
 	});

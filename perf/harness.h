@@ -93,10 +93,11 @@ harness_report(benchmark::State &state, double ns)
 	state.counters["cycles"] = ns * harness_tsc_rate();
 }
 
-// The same beside a peer's: over 1, ours is the faster.
+// The same beside a peer's: over 1, ours is the faster. The peer is the row's label.
 inline void
-harness_report(benchmark::State &state, double ns, double peer_ns)
+harness_report(benchmark::State &state, double ns, double peer_ns, const char *peer_name)
 {
+	state.SetLabel(peer_name);
 	harness_report(state, ns);
 	state.counters["peer_ns"] = peer_ns;
 	state.counters["x_peer"] = peer_ns / ns;

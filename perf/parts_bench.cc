@@ -41,6 +41,10 @@ extern "C" {
 namespace
 {
 
+constexpr const char *kWindowPeer = "RFC 6479";
+constexpr const char *kRingPeer = "DPDK rte_ring";
+constexpr const char *kEchoPeer = "a cache line";
+
 constexpr uint32_t kCount = 8192;
 constexpr uint32_t kTransferCount = 16384;
 constexpr uint32_t kEchoRounds = 500;
@@ -205,7 +209,7 @@ window_run(
 	}
 	if (!right)
 		state.SkipWithError("a fresh serial was not new");
-	harness_report(state, median(ours) / kCount, median(peers) / kCount);
+	harness_report(state, median(ours) / kCount, median(peers) / kCount, kWindowPeer);
 }
 
 void
@@ -263,8 +267,8 @@ ring_run(benchmark::State &state, uint32_t payload_size, bool is_consume)
 	}
 	if (!right)
 		state.SkipWithError("what was read is not what was written");
-	harness_report(
-		state, median(ours[is_consume]) / kCount, median(peers[is_consume]) / kCount);
+	harness_report(state, median(ours[is_consume]) / kCount, median(peers[is_consume]) / kCount,
+		kRingPeer);
 }
 
 // ---- ring, two threads ----
@@ -324,7 +328,7 @@ sample_median(const std::vector<Sample> &samples, Get get)
 
 // Reports those in which the CPUs stayed as near as they were; if there are none, all.
 void
-samples_report(benchmark::State &state, std::vector<Sample> samples)
+samples_report(benchmark::State &state, std::vector<Sample> samples, const char *peer_name)
 {
 	const size_t count = samples.size();
 	const auto first_bad = std::partition(
@@ -337,7 +341,7 @@ samples_report(benchmark::State &state, std::vector<Sample> samples)
 	for (const Sample &sample : samples)
 		rtt_max = std::max(rtt_max, sample.rtt);
 	harness_report(state, sample_median(samples, [](const Sample &s) { return s.ours; }),
-		sample_median(samples, [](const Sample &s) { return s.peer; }));
+		sample_median(samples, [](const Sample &s) { return s.peer; }), peer_name);
 	state.counters["rtt_ns"] = sample_median(samples, [](const Sample &s) { return s.rtt; });
 	state.counters["rtt_ns_max"] = rtt_max;
 	state.counters["kept"] = static_cast<double>(kept) / static_cast<double>(count);
@@ -402,7 +406,7 @@ pair_run(benchmark::State &state, bool is_echo)
 	}
 	if (!right)
 		state.SkipWithError("what was read is not what was written");
-	samples_report(state, std::move(samples));
+	samples_report(state, std::move(samples), is_echo ? kEchoPeer : kRingPeer);
 }
 
 void

@@ -77,7 +77,7 @@ pairs_run(benchmark::State &state, const Load &load, enum tag_kernel_id kernel, 
 		state.SkipWithError("a genuine credential was refused");
 	if (!load_peer_agrees(load, *best) || !load_peer_agrees(load, *third))
 		state.SkipWithError("IPsec-MB and the kernel disagree");
-	harness_report(state, median(ours) / load.count, median(peers) / load.count);
+	harness_report(state, median(ours) / load.count, median(peers) / load.count, kLoadPeerName);
 	if (has_third) {
 		state.counters["peer_avx2_ns"] = median(thirds) / load.count;
 		state.counters["x_peer_avx2"] = median(thirds) / median(ours);
@@ -163,7 +163,7 @@ line_run(benchmark::State &state, enum tag_kernel_id kernel, uint8_t suite)
 	const Line line = line_through(ns);
 	const Line peer_line = line_through(peer_ns);
 
-	harness_report(state, line.slope, peer_line.slope);
+	harness_report(state, line.slope, peer_line.slope, kLoadPeerName);
 	state.counters["ns_fixed"] = line.fixed;
 	state.counters["peer_ns_fixed"] = peer_line.fixed;
 	state.counters["ns_off"] = line.off;

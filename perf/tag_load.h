@@ -29,6 +29,8 @@ constexpr unsigned kLoadMessages = 8192;
 constexpr unsigned kLoadMixed = 0; // instead of a size
 constexpr unsigned kLoadSizesMixed[] = {80, 284};
 
+constexpr const char *kLoadPeerName = "IPsec-MB jobs";
+
 constexpr const char *kLoadSuiteNames[CRED_SUITE_COUNT] = {
 	"", "cmac128", "cmac256", "sealed128", "sealed256"};
 
