@@ -10,7 +10,8 @@ Rows (perf/peers/ says how each peer works and what it leaves out):
   peers/recvmmsg-LIBRARY/memory the path in memory (sealed)       | the validator's judgement alone
   peers/recvmmsg-LIBRARY/drain  CPU time per accepted credential out of a full kernel queue: the
                                 gateway on af_packet              | the validator on its socket
-  peers/recvmmsg-LIBRARY/flood  accepted per second while one sender sends flat out, over veth
+  peers/recvmmsg-LIBRARY/flood  accepted per second while one sender sends flat out, over veth;
+                                without a ratio where the sender was credgate's limit
 
 munged answers over a socket and holds the key; credgate's mint is a call into a library that holds
 the node's. That is the difference between the designs, and part of what is measured."""
@@ -29,12 +30,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
 sys.dont_write_bytecode = True
 from munged import Munged, Unavailable  # noqa: E402
-from veth import Ground, LabError  # noqa: E402
+from veth import Ground, LabError, Wrong  # noqa: E402
 
 SKIPPED = 77  # exit code: nothing could be measured here
 NODES = 4096
 PATH_ROW = "path/accepted/96/4096"
 LIBRARIES = {"openssl": "cmac128", "sodium": "hmac"}
+SENDER_LIMIT = 0.9
 DRAIN_COUNT, FLOOD_COUNT, FLOOD_COUNT_QUICK = 100000, 400000, 200000
 
 
@@ -66,7 +68,7 @@ class Programs:
         done = subprocess.run([self(name), *map(str, arguments)], capture_output=True, text=True,
                               check=False, timeout=120)
         if done.returncode:
-            raise Unavailable(f"{name}: {done.stderr.strip() or f'exit {done.returncode}'}")
+            raise Wrong(f"{name}: {done.stderr.strip() or f'exit {done.returncode}'}")
         return json.loads(done.stdout.splitlines()[-1] if lines else done.stdout)
 
 
@@ -88,13 +90,25 @@ class Series:
         pairs = zip(self.ours, self.peers)
         return [peer / ours if self.unit == "ns" else ours / peer for ours, peer in pairs]
 
-    def row(self, name=None):
-        runs = self.ratios()
+    def row(self, name=None, is_comparison=True):
+        """Without a ratio if the figures tell of something else than the two."""
+        runs = self.ratios() if is_comparison else []
         return {"name": name or self.name, "unit": self.unit, "ours": round(median(self.ours), 6),
                 "peer": round(median(self.peers), 6), "peer_name": self.peer_name,
-                "ratio": round(median(runs), 4), "runs": [round(run, 4) for run in runs],
+                "ratio": round(median(runs), 4) if runs else None, "runs": [round(run, 4) for run in runs],
                 "ours_runs": self.ours, "peer_runs": self.peers,
                 "extra": {**self.extra, **{k: median(v) for k, v in self.figures.items()}}}
+
+
+def is_limit(sent_per_s, rate):
+    """Was the sender the limit? What it sends beyond is queued, or lost."""
+    return rate > SENDER_LIMIT * sent_per_s
+
+
+def is_sender_bound(series):
+    """Of a flood: then it says what the sender can do, not what we can."""
+    sent = series.figures.get("sender")
+    return sent is not None and is_limit(median(sent), median(series.ours))
 
 
 class Bench:
@@ -199,10 +213,12 @@ class Bench:
             for library, scheme in LIBRARIES.items():
                 peer = ground.socket_drain(library, scheme, DRAIN_COUNT)
                 series["drain", library].add(ours_drain["ns"], peer["ns"],
-                                             peer_user_ns=peer["user_ns"])
+                                             peer_user_ns=peer["user_ns"],
+                                             queue_ns=ours_drain["queue_ns"],
+                                             peer_queue_ns=peer["queue_ns"])
                 self.add_flood(series["flood", library], ours_flood,
                                ground.socket_flood(library, scheme, count))
-        return [one.row() for one in series.values()]
+        return [one.row(is_comparison=not is_sender_bound(one)) for one in series.values()]
 
     @staticmethod
     def add_flood(series, ours, peer):
@@ -211,8 +227,8 @@ class Bench:
                    lost=ours["lost"], lost_peer=peer["lost"])
 
     def run(self):
-        """All rows; what cannot be measured is said and left out."""
-        rows, skipped = [], []
+        """All rows, with what is left out, and what went wrong, one line each."""
+        rows, skipped, wrong = [], [], []
         for name, measure in (("peers/munge", self.munge), ("peers/recvmmsg/memory", self.memory),
                               ("peers/recvmmsg/drain, flood", self.sockets)):
             try:
@@ -220,7 +236,10 @@ class Bench:
             except Unavailable as why:
                 skipped.append(f"{name}: skipped: {why}")
                 self.say(skipped[-1])
-        return rows, skipped
+            except (Wrong, subprocess.TimeoutExpired) as why:
+                wrong.append(f"{name}: FAILED: {why}")
+                self.say(wrong[-1])
+        return rows, skipped, wrong
 
 
 # ---- output ----
@@ -229,15 +248,16 @@ def table(rows):
     head = ("row", "ours", "peer", "unit", "ratio", "least", "most", "peer is")
     lines = [head] + [
         (row["name"], f"{row['ours']:.4g}", f"{row['peer']:.4g}", row["unit"],
-         f"{row['ratio']:.3g}", f"{min(row['runs']):.3g}", f"{max(row['runs']):.3g}",
+         *(f"{ratio:.3g}" for ratio in (row["ratio"], min(row["runs"]), max(row["runs"]))),
+         row["peer_name"]) if row["runs"] else
+        (row["name"], f"{row['ours']:.4g}", f"{row['peer']:.4g}", row["unit"], "-", "-", "-",
          row["peer_name"]) for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         print("  ".join(text.rjust(width) if 1 <= i <= 6 and i != 3 else text.ljust(width)
                         for i, (text, width) in enumerate(zip(line, widths))).rstrip())
     print("\nratio: how many times as good as the peer, median of runs. ns: CPU time of the "
-          "receiver, per\naccepted credential. flood: bound by the sender where its own rate is "
-          "no higher.")
+          "receiver, per\naccepted credential. No ratio: the sender was the limit.")
 
 
 def bounds(rows):
@@ -249,7 +269,7 @@ def bounds(rows):
         for who, rate, sender, lost in (
                 ("credgate", row["ours"], extra["sender"], extra["lost"]),
                 (row["peer_name"], row["peer"], extra["sender_peer"], extra["lost_peer"])):
-            limit = "the sender" if rate > 0.9 * sender else "the receiver"
+            limit = "the sender" if is_limit(sender, rate) else "the receiver"
             print(f"{row['name']}: {who}: {limit} was the limit (sent {sender:.3f} M/s, "
                   f"lost {lost:.0f})")
 
@@ -275,8 +295,8 @@ def arguments():
 def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is put away
-    rows, skipped = Bench(options, Say()).run()
-    if not rows:
+    rows, skipped, wrong = Bench(options, Say()).run()
+    if not rows and not wrong:
         print(skipped[-1], file=sys.stderr)
         return SKIPPED
     if options.json:
@@ -286,7 +306,9 @@ def main():
         bounds(rows)
         for line in skipped:
             print(line)
-    return 0
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ WATCH_S = 0.15       # longer than any drain
 PATIENCE_S = 20
 
 
+class Wrong(Exception):
+    """A genuine credential was refused: no figure, but a failure."""
+
+
 def cpu_s(pid):
     """CPU time of a process, all threads, to the nanosecond: clock_getcpuclockid(3)."""
     return time.clock_gettime((~pid << 3) | 2)
@@ -96,8 +100,15 @@ class Ground(Lab):
 
     # ---- the gateway ----
 
+    def verdicts(self):
+        """(accepted, refused) so far."""
+        worker = self.json("status")["workers"][0]
+        accepted = worker["proved"]["accepted"]
+        judged = sum(sum(worker[which].values()) for which in ("proved", "unproved"))
+        return accepted, judged - accepted
+
     def accepted(self):
-        return self.json("status")["workers"][0]["proved"]["accepted"]
+        return self.verdicts()[0]
 
     def settle(self, target=None):
         """Waits until `target` are accepted or no more come; returns how many."""
@@ -107,6 +118,8 @@ class Ground(Lab):
             now = self.accepted()
             if now != last:
                 last, since = now, time.monotonic()
+        if self.verdicts()[1]:
+            raise Wrong("the gateway refused a genuine credential")
         return last
 
     def gateway_flood(self, count):
@@ -122,7 +135,7 @@ class Ground(Lab):
         before = self.accepted()
         os.kill(self.pid, signal.SIGSTOP)
         try:
-            self.send(GATEWAY4, NODE4, count)
+            sent = self.send(GATEWAY4, NODE4, count)
             begin = cpu_s(self.pid)
         finally:
             os.kill(self.pid, signal.SIGCONT)
@@ -133,7 +146,7 @@ class Ground(Lab):
         accepted = self.settle(before + count) - before
         # While it worked it did not idle: total = work + idle share of the rest.
         work_s = (middle - begin - idle * WATCH_S) / (1 - idle)
-        return drained(accepted, count, work_s)
+        return drained(accepted, sent, work_s)
 
     # ---- a plain validator ----
 
@@ -145,12 +158,19 @@ class Ground(Lab):
             raise LabError(process.stderr.read().strip() or "the validator does not start")
         return process
 
+    @staticmethod
+    def judged(process):
+        report = finish(process)[-1]
+        if report["refused"]:
+            raise Wrong(f"{report['program']} refused genuine credentials: {report['refused']}")
+        return report
+
     def socket_flood(self, library, scheme, count):
         process = self.receiver(library)
         try:
             sent = self.send(SOCKETS4, SOCKETS_NODE4, count, scheme=scheme, master=False)
             process.terminate()
-            judged = finish(process)[-1]
+            judged = self.judged(process)
         finally:
             process.kill()
         return {"accepted": judged["accepted"], "lost": count - judged["accepted"],
@@ -159,14 +179,14 @@ class Ground(Lab):
     def socket_drain(self, library, scheme, count):
         process = self.receiver(library, "--hold")
         try:
-            self.send(SOCKETS4, SOCKETS_NODE4, count, scheme=scheme, master=False)
+            sent = self.send(SOCKETS4, SOCKETS_NODE4, count, scheme=scheme, master=False)
             process.send_signal(signal.SIGUSR1)
             time.sleep(WATCH_S / 3)
             process.terminate()
-            judged = finish(process)[-1]
+            judged = self.judged(process)
         finally:
             process.kill()
-        found = drained(judged["accepted"], count,
+        found = drained(judged["accepted"], sent,
                         judged["cpu_user_s"] + judged["cpu_system_s"])
         return {**found, "user_ns": judged["cpu_user_s"] * 1e9 / count}
 
@@ -175,10 +195,12 @@ def rate_of(sent):
     return sent["sent"] / sent["elapsed_s"]
 
 
-def drained(accepted, count, work_s):
+def drained(accepted, sent, work_s):
+    """Per credential: the receiver's cost, and what it took to send and queue it."""
+    count = sent["sent"]
     if accepted != count:
-        raise LabError(f"{count - accepted} of {count} queued credentials were not accepted")
-    return {"ns": work_s * 1e9 / count}
+        raise LabError(f"{count - accepted} of {count} queued datagrams were lost")
+    return {"ns": work_s * 1e9 / count, "queue_ns": sent["cpu_s"] * 1e9 / count}
 
 
 def finish(process):
