@@ -34,25 +34,29 @@ constexpr Harness kHarness = {
   accepted     genuine, sealed AES-128, checksums vouched for by a NIC; x_growth: to 64 nodes
   accepted_K   the same on tag kernel K (aesni: a machine without AVX-512)
   software     the path checks the checksums itself
-  forgedN      N in 100 have a wrong tag, all else right; x_accept
+  forged       all have a wrong tag, all else right; x_accept
+  forgedN      N in 100 have; x_accept
+  forged_epochs  all, half of them under their node's second epoch; x_accept
   replayed     every serial was used before; x_accept
+  duplicates   the same, and all want a reply: answered again; x_accept, to replies
   unknown      the realm has room for such nodes, but does not know them; x_accept
   malformed    the length field lies; x_accept
   unsealed     AES-128-CMAC; x_sealed
   suites       a quarter of the nodes each of the four suites
-  replies10    10 in 100 want a reply
+  replies      all want a reply
+  replies10    10 in 100 do
   epochs       half are of their node's second epoch
   audiences    64 audiences
   ipv6, vlan   as they say; the same and those above: x_plain
-  two          two workers on two CPUs, frames at their node's owner; x_scale
-  two_handoff  the same, half the frames at the other worker
-  stages, stages_W   cycles by stage, as row accepted or W
+  workers2          two workers on two CPUs, frames at their node's owner; x_scale
+  workers2_handoff  the same, half the frames at the other worker
+  stages, stages_W  cycles by stage, as row accepted or W
 size `mixed`: 90 in 100 of 96 bytes, 10 of 300.
 
 Counters, medians of all passes, per credential:
-  ns, cycles   CPU time (of `two`: wall clock / credentials of both), the same in TSC cycles
-  peer_ns      IPsec-MB jobs, CMAC alone, keys expanded beforehand (of `two`: one worker)
-  x_peer       peer_ns / ns
+  ns, cycles   CPU time (of two workers: wall clock / credentials of both), the same in TSC cycles
+  peer_ns      IPsec-MB jobs, CMAC alone, keys expanded beforehand (of two workers: one)
+  x_peer       peer_ns / ns (of two workers: x_scale)
   base_ns      the row compared with: of as many nodes, accepted; but for x_growth
   x_growth     ns / base_ns      x_plain    ns / base_ns
   x_accept     base_ns / ns      x_sealed   base_ns / ns
@@ -65,8 +69,8 @@ Counters, medians of all passes, per credential:
                (empty: what a burst costs without frames, of which the path has all but a part too)
 Options of our own: --quick, --kernel=NAME (of all rows that do not name one).)",
 	"0.3",
-	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged100/96/4096"
-	"|(two|two_handoff|stages)/96/4096)$",
+	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged/96/4096"
+	"|(workers2|workers2_handoff|stages)/96/4096)$",
 };
 
 constexpr uint32_t kFrames = 8192;
@@ -265,7 +269,7 @@ row_run(benchmark::State &state, const Row &row)
 	}
 	check(state, rig.rig.get());
 	check(state, rig.peer->agrees(rig.rig.get()), "IPsec-MB and the path disagree");
-	harness_report(state, median(ours), median(peers));
+	harness_report(state, median(ours), median(peers), "IPsec-MB jobs, CMAC alone");
 	if (base != nullptr) {
 		check(state, base->rig.get());
 		report_base(state, row, median(ours), median(bases));
@@ -298,9 +302,9 @@ pair_take(Pairs &pairs, path_rig *pair, path_rig *const ones[2])
 	path_rig_mint(pair);
 	path_rig_mint(ones[0]);
 	path_rig_mint(ones[1]);
-	path_pair_walk(ones[0], 1, &cpus[0], &first);
-	path_pair_walk(pair, 2, cpus, &both);
-	path_pair_walk(ones[1], 1, &cpus[1], &second);
+	path_pair_walk(ones[0], 1, &cpus[0], nullptr, &first);
+	path_pair_walk(pair, 2, cpus, nullptr, &both);
+	path_pair_walk(ones[1], 1, &cpus[1], nullptr, &second);
 	if (!first.is_whole || !second.is_whole || !pair_is_steady(both))
 		return false;
 	// Only what was not refused for want of room counts as work done.
@@ -321,8 +325,8 @@ pairs_report(benchmark::State &state, const Pairs &pairs)
 {
 	const double tries = static_cast<double>(pairs.ratios.size() + pairs.retried);
 
-	harness_report(state, median(pairs.two_ns), median(pairs.one_ns));
-	state.counters["x_scale"] = median(pairs.ratios);
+	harness_report(state, median(pairs.two_ns), median(pairs.one_ns), "one worker");
+	state.counters["x_peer"] = state.counters["x_scale"] = median(pairs.ratios);
 	state.counters["rtt_ns"] = median(pairs.rtt_ns);
 	state.counters["retried"] = pairs.retried / tries;
 	state.counters["busy"] = std::accumulate(pairs.busy.begin(), pairs.busy.end(), 0.0) /
@@ -399,6 +403,40 @@ stages_agree(const Row &row)
 	return known[row.name];
 }
 
+// Two workers by stages, each on its CPU; steady passes only.
+void
+pair_stages_run(benchmark::State &state, const Row &row)
+{
+	std::vector<uint32_t> pass[2], cycles;
+	std::vector<double> times;
+	path_pair_time time{};
+
+	if (!has_two_cpus) {
+		state.SkipWithError("two workers need two CPUs");
+		return;
+	}
+	path_rig *rig = rig_get(row.base, row.params).rig.get();
+	for (auto &values : pass)
+		values.resize(size_t{path_rig_bursts(rig)} * PATH_STAGES);
+	uint32_t *const into[2] = {pass[0].data(), pass[1].data()};
+	for (auto _ : state) {
+		path_rig_mint(rig);
+		path_pair_walk(rig, 2, cpus, into, &time);
+		if (!pair_is_steady(time))
+			continue;
+		times.push_back(time.ns / 2 / kFrames);
+		for (const auto &values : pass)
+			cycles.insert(cycles.end(), values.begin(), values.end());
+	}
+	check(state, rig);
+	if (times.empty()) {
+		state.SkipWithError("no steady moment: CPUs taken, or their distance changing");
+		return;
+	}
+	harness_report(state, median(times));
+	stages_report(state, cycles);
+}
+
 // Passes that read the clock between stages, in turn with passes that do not.
 void
 stages_run(benchmark::State &state, const Row &row)
@@ -411,7 +449,7 @@ stages_run(benchmark::State &state, const Row &row)
 	for (auto _ : state) {
 		whole.push_back(path_pass(rig));
 		path_rig_mint(rig);
-		path_rig_walk_stages(rig, pass.data());
+		path_rig_walk_stages(rig, 0, pass.data());
 		cycles.insert(cycles.end(), pass.begin(), pass.end());
 	}
 	check(state, rig);
@@ -516,14 +554,28 @@ rows_register_refused(const char *kernel)
 {
 	using Params = path_rig_params;
 
-	for (uint32_t percent : {10u, 50u, 90u, 100u})
+	for (uint32_t percent : {10u, 50u, 90u})
 		row_register_changed(("forged" + std::to_string(percent)).c_str(), 4096, "x_accept",
 			kernel, [=](Params &params) { params.forged_percent = percent; });
-	for (uint32_t nodes : {64u, 65536u})
-		row_register_changed("forged100", nodes, "x_accept", kernel,
+	for (uint32_t nodes : {64u, 4096u, 65536u})
+		row_register_changed("forged", nodes, "x_accept", kernel,
 			[](Params &params) { params.forged_percent = 100; });
+	row_register_changed("forged_epochs", 4096, "x_accept", kernel, [](Params &params) {
+		params.forged_percent = 100;
+		params.second_epoch = true;
+	});
+	Row large = {row_name("forged", "300", 4096), params_of(4096, kernel),
+		row_name("accepted", "300", 4096), "x_accept"};
+	size_set(large.params, "300");
+	large.params.forged_percent = 100;
+	row_register(large, row_run);
 	row_register_changed("replayed", 4096, "x_accept", kernel,
 		[](Params &params) { params.traffic = PATH_REPLAYED; });
+	Row again = {row_name("duplicates", "96", 4096), params_of(4096, kernel),
+		row_name("replies", "96", 4096), "x_accept"};
+	again.params.traffic = PATH_REPLAYED;
+	again.params.reply_percent = 100;
+	row_register(again, row_run);
 	row_register_changed("unknown", 4096, "x_accept", kernel,
 		[](Params &params) { params.traffic = PATH_UNKNOWN; });
 	row_register_changed("malformed", 4096, "x_accept", kernel,
@@ -543,6 +595,8 @@ rows_register_mixes(const char *kernel)
 		[](Params &params) { params.suites = PATH_SUITES_ALL; });
 	row_register_changed("replies10", 4096, "x_plain", kernel,
 		[](Params &params) { params.reply_percent = 10; });
+	row_register_changed("replies", 4096, "x_plain", kernel,
+		[](Params &params) { params.reply_percent = 100; });
 	row_register_changed("epochs", 4096, "x_plain", kernel,
 		[](Params &params) { params.second_epoch = true; });
 	row_register_changed("audiences", 4096, "x_plain", kernel,
@@ -557,13 +611,13 @@ void
 rows_register_pairs(const char *kernel)
 {
 	for (uint32_t nodes : {4096u, 65536u}) {
-		Row row = {row_name("two", "96", nodes), params_of(nodes, kernel),
+		Row row = {row_name("workers2", "96", nodes), params_of(nodes, kernel),
 			row_name("accepted", "96", nodes), "x_scale"};
 
 		row.params.worker_count = 2;
 		row.params.is_steered = true;
 		row_register(row, pair_run);
-		row.name = row_name("two_handoff", "96", nodes);
+		row.name = row_name("workers2_handoff", "96", nodes);
 		row.params.is_steered = false;
 		row_register(row, pair_run);
 	}
@@ -577,7 +631,7 @@ row_register_stages(const char *what, const Row &of)
 
 	row.base = of.name;
 	row.name = what + of.name.substr(of.name.find('/'));
-	row_register(row, stages_run);
+	row_register(row, of.params.worker_count > 1 ? pair_stages_run : stages_run);
 }
 
 void
@@ -586,10 +640,13 @@ rows_register_stages()
 	for (const char *name : {"accepted/96/64", "accepted/96/4096", "accepted/96/65536",
 		     "accepted/300/4096", "accepted/mixed/4096"})
 		row_register_stages("stages", rows.at(name));
-	row_register_stages("stages_forged100", rows.at("forged100/96/4096"));
+	row_register_stages("stages_forged", rows.at("forged/96/4096"));
 	row_register_stages("stages_replayed", rows.at("replayed/96/4096"));
 	row_register_stages("stages_replies10", rows.at("replies10/96/4096"));
 	row_register_stages("stages_suites", rows.at("suites/96/4096"));
+	row_register_stages("stages_epochs", rows.at("epochs/96/4096"));
+	row_register_stages("stages_workers2", rows.at("workers2/96/4096"));
+	row_register_stages("stages_workers2_handoff", rows.at("workers2_handoff/96/4096"));
 	if (rows.count("accepted_aesni/96/4096") != 0)
 		row_register_stages("stages_aesni", rows.at("accepted_aesni/96/4096"));
 }

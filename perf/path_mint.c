@@ -168,8 +168,14 @@ frame_checksum(struct path_rig *rig, uint32_t index)
 static void
 round_replay(struct path_rig *rig)
 {
+	uint32_t i;
+
 	path_rig_walk(rig, 0);
-	rig->unproved[VERDICT_REPLAYED] += rig->frame_count;
+	for (i = 0; i < rig->frame_count; i++)
+		if (load_be16(rig_msg(rig, i) + CRED_AT_FLAGS) & CRED_FLAG_REPLY)
+			rig->proved[VERDICT_DUPLICATE]++;
+		else
+			rig->unproved[VERDICT_REPLAYED]++;
 }
 
 void

@@ -30,6 +30,7 @@ struct side {
 	struct path_rig *rig;
 	unsigned worker;
 	unsigned cpu;
+	uint32_t *cycles; /* NULL: not by stages */
 	double begin_ns;
 	double end_ns;
 	bool is_whole;
@@ -152,7 +153,10 @@ side_run(void *argument)
 	lost = losses();
 	meet(side->meeting);
 	side->begin_ns = now_ns();
-	path_rig_walk(side->rig, side->worker);
+	if (side->cycles != NULL)
+		path_rig_walk_stages(side->rig, side->worker, side->cycles);
+	else
+		path_rig_walk(side->rig, side->worker);
 	side->end_ns = now_ns();
 	side->is_whole = losses() == lost;
 	meet(side->meeting);
@@ -197,16 +201,21 @@ time_fill(struct path_pair_time *time, const struct meeting *meeting, const stru
 }
 
 void
-path_pair_walk(
-	struct path_rig *rig, unsigned workers, const unsigned *cpus, struct path_pair_time *time)
+path_pair_walk(struct path_rig *rig, unsigned workers, const unsigned *cpus,
+	uint32_t *const *cycles, struct path_pair_time *time)
 {
 	struct meeting meeting = {.workers = workers};
 	struct side sides[PATH_WORKERS_MAX] = {{0}};
 	unsigned i;
 
 	for (i = 0; i < workers; i++) {
-		sides[i] =
-			(struct side){.meeting = &meeting, .rig = rig, .worker = i, .cpu = cpus[i]};
+		sides[i] = (struct side){
+			.meeting = &meeting,
+			.rig = rig,
+			.worker = i,
+			.cpu = cpus[i],
+			.cycles = cycles == NULL ? NULL : cycles[i],
+		};
 		/* Whoever has started waits for the others: there is no way back. */
 		if (!side_start(&sides[i]))
 			exit(1);

@@ -26,10 +26,11 @@ bool path_pair_cpus(unsigned cpus[2]);
 
 /*
  * Walks the round that was minted last: worker n of the rig on CPU cpus[n], after it has taken its
- * frames into that CPU's cache. Ends the program if a thread cannot be had.
+ * frames into that CPU's cache. Ends the program if a thread cannot be had. With `cycles`, one array
+ * per worker, it walks by stages (path_rig_walk_stages).
  */
-void path_pair_walk(
-	struct path_rig *rig, unsigned workers, const unsigned *cpus, struct path_pair_time *time);
+void path_pair_walk(struct path_rig *rig, unsigned workers, const unsigned *cpus,
+	uint32_t *const *cycles, struct path_pair_time *time);
 
 #ifdef __cplusplus
 }

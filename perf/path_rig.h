@@ -38,7 +38,7 @@ enum path_stage {
 /* What the credentials that are not forged are. */
 enum path_traffic {
 	PATH_GENUINE = 0,
-	PATH_REPLAYED,  /* walked once already, untimed */
+	PATH_REPLAYED,  /* walked once already, untimed; one that wants a reply is a DUPLICATE */
 	PATH_UNKNOWN,   /* of nodes that the realm has room for and the registry does not know */
 	PATH_MALFORMED, /* their length is not their datagram's */
 };
@@ -95,10 +95,11 @@ void path_rig_claim(struct path_rig *rig, unsigned worker);
 void path_rig_walk(struct path_rig *rig, unsigned worker);
 
 /*
- * The same for the first and only worker through a copy of the path that reads the clock between
- * the stages. `cycles` gets PATH_STAGES TSC differences for each burst of the round.
+ * The same through a copy of the path that reads the clock between the stages. `cycles` gets
+ * PATH_STAGES TSC differences for each burst of the round. What is taken over from another worker
+ * counts as OWN; not counted is what is left at the end.
  */
-void path_rig_walk_stages(struct path_rig *rig, uint32_t *cycles);
+void path_rig_walk_stages(struct path_rig *rig, unsigned worker, uint32_t *cycles);
 uint32_t path_rig_bursts(const struct path_rig *rig);
 
 /*
@@ -109,7 +110,8 @@ bool path_rig_stages_agree(const struct path_rig_params *params);
 
 /*
  * Has every credential so far got the verdict that it had to get? That is: as many of each verdict,
- * proved or not, as were minted for it. Only a full hand-off ring excuses (BUSY).
+ * proved or not, as were minted for it. Only a full hand-off ring excuses (BUSY), and an eviction
+ * from the retransmission cache, of 1 duplicate in 100 at most (REPLAYED).
  */
 bool path_rig_is_right(const struct path_rig *rig);
 

@@ -12,7 +12,7 @@
 #include "dataplane/worker.h"
 #include "perf/path_rig.h"
 
-/* One burst; its TSC cycles by stage go to `cycles`. For a worker without others to hand to. */
+/* One burst; its TSC cycles by stage go to `cycles`. */
 void path_stages_burst(struct worker *worker, const struct burst_frame *frames, unsigned count,
 	uint64_t now_us, uint64_t mono_us, struct burst_result *result,
 	uint32_t cycles[PATH_STAGES]);
