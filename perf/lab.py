@@ -83,10 +83,16 @@ def point(folder, mode):
         os.replace(fresh, link)
 
 
+def is_wanted(program, options):
+    if options.only:
+        return program.key in options.only
+    return program.in_quick or not options.quick
+
+
 def measure_all(options, folder):
     """Runs every program; returns the report without its plots."""
     rounds = options.rounds or (ROUNDS_QUICK if options.quick else ROUNDS)
-    programs = [p for p in measure.PROGRAMS if not options.only or p.key in options.only]
+    programs = [program for program in measure.PROGRAMS if is_wanted(program, options)]
     steps = measure.plan(programs, rounds, options.quick, last_durations(options.quick))
     began, before = time.monotonic(), os.getloadavg()
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")

@@ -17,7 +17,11 @@ PASS, SHORT, NOT_MEASURED = "pass", "short", "not measured"
 
 
 class NotMeasured(Exception):
-    """Why this run has no figure for a bar."""
+    """Why this run has no figure for a bar; the peer may have one."""
+
+    def __init__(self, why, peer=""):
+        super().__init__(why)
+        self.peer = peer
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Bar:
         try:
             found = self.measure(by_name(rows))
         except NotMeasured as why:
-            return {**line, "peer": "", "ours": "", "ratio": None, "runs": [], "rows": [],
+            return {**line, "peer": why.peer, "ours": "", "ratio": None, "runs": [], "rows": [],
                     "result": NOT_MEASURED, "why": str(why)}
         value = median(found.runs)
         return {**line, "peer": found.peer, "ours": found.ours, "ratio": value,
@@ -82,12 +86,15 @@ def worst(rows, pattern, what):
     return min(found, key=lambda row: row["ratio"])
 
 
+def peer_text(row):
+    return f"{figure(row['peer'], row['unit'])} {row['peer_name'] or ''}".strip()
+
+
 def beside_peer(row):
     """A row's own ratio."""
     if not row["runs"]:
         raise NotMeasured(f"{row['name']} has no peer's figure")
-    peer = " ".join(filter(None, [figure(row["peer"], row["unit"]), row["peer_name"]]))
-    return Figure(row["runs"], figure(row["ours"], row["unit"]), peer, [row["name"]])
+    return Figure(row["runs"], figure(row["ours"], row["unit"]), peer_text(row), [row["name"]])
 
 
 def ratio_of(name):
@@ -98,36 +105,44 @@ def ratio_of_worst(pattern, what):
     return lambda rows: beside_peer(worst(rows, pattern, what))
 
 
-def quotient(above, below, label):
-    """ours of one row by ours of another, run by run; the second plays the peer."""
-    runs = [a / b for a, b in zip(above["ours_runs"], below["ours_runs"])]
-    return Figure(runs, figure(above["ours"], above["unit"]),
-                  f"{figure(below['ours'], below['unit'])} {label}", [above["name"], below["name"]])
-
-
 def cost_of(above, below, label):
-    return lambda rows: quotient(need(rows, above), need(rows, below), label)
-
-
-def cheapest_against_dearest(cheap, dear_pattern, label, what):
-    """The cost of `cheap` by that of the dearest row that matches: over 1, none is dearer."""
+    """ours of one row by ours of another, run by run; the second plays the peer."""
     def measure(rows):
-        dearest = max(matching(rows, dear_pattern, what), key=lambda row: row["ours"])
-        found = quotient(need(rows, cheap), dearest, "")
-        return Figure(found.runs, figure(dearest["ours"], dearest["unit"]),
-                      f"{figure(rows[cheap]['ours'], rows[cheap]['unit'])} {label}", found.rows)
+        a, b = need(rows, above), need(rows, below)
+        return Figure([x / y for x, y in zip(a["ours_runs"], b["ours_runs"])],
+                      figure(a["ours"], a["unit"]), f"{figure(b['ours'], b['unit'])} {label}",
+                      [above, below])
     return measure
 
 
-def extra_of(name, key, unit):
-    """A figure a row carries beside its ratio."""
+def beside_own(row, key, label):
+    """A counter of a row that compares it with another row of ours, taken in turn with it."""
+    if key not in row["extra"]:
+        raise NotMeasured(f"{row['name']} says nothing of {key}")
+    base = figure(row["extra"].get("base_ns"), row["unit"])
+    return Figure(numbers(row["extra"].get(f"{key}_runs")) or [row["extra"][key]],
+                  figure(row["ours"], row["unit"]), f"{base} {label}".strip(), [row["name"]])
+
+
+def own_of(name, key, label):
+    return lambda rows: beside_own(need(rows, name), key, label)
+
+
+def own_of_worst(pattern, what, key, label):
+    """Of several rows, the one with the least of such a counter."""
     def measure(rows):
-        row = need(rows, name)
-        value = row["extra"].get(key)
-        if value is None:
-            raise NotMeasured(f"{name} says nothing of {key}")
-        runs = numbers(row["extra"].get(f"{key}_runs")) or [value]
-        return Figure(runs, figure(median(runs), unit), "", [name])
+        found = [row for row in matching(rows, pattern, what) if key in row["extra"]]
+        if not found:
+            raise NotMeasured(f"{what} says nothing of {key}")
+        return beside_own(min(found, key=lambda row: row["extra"][key]), key, label)
+    return measure
+
+
+def added(name, key, unit):
+    """A figure in a unit of its own that a row carries beside its ratio."""
+    def measure(rows):
+        found = beside_own(need(rows, name), key, "")
+        return Figure(found.runs, figure(median(found.runs), unit), "", found.rows)
     return measure
 
 
@@ -143,9 +158,10 @@ def of_best_kernel(measure_for):
     return lambda rows: measure_for(best_kernel(rows))(rows)
 
 
-def later(why):
-    def measure(_):
-        raise NotMeasured(why)
+def later(why, peer_row):
+    """What this release cannot do yet; what the peer does, if that was measured."""
+    def measure(rows):
+        raise NotMeasured(why, peer_text(rows[peer_row]) if peer_row in rows else "")
     return measure
 
 
@@ -161,21 +177,23 @@ BARS = [
     Bar("sealed", "sealed suite beside the unsealed one", 1.25, False,
         of_best_kernel(lambda k: cost_of(f"verify/{k}/sealed128/80/4096",
                                          f"verify/{k}/cmac128/80/4096", "unsealed"))),
-    Bar("refuse", "forged flood: accepting beside refusing", 1.0, True,
-        cheapest_against_dearest("path/accepted/96/4096", r"path/forged\d*/96/4096", "accepting",
-                                 "path/forged*/96/4096")),
+    Bar("refuse", "accepting beside refusing, the dearest refusal", 1.0, True,
+        own_of_worst(r"path/(forged\d+|replayed|unknown|malformed)/96/4096",
+                     "path/forged*/96/4096", "x_accept", "accepting")),
     Bar("growth-64k", "growth from 64 to 65,536 nodes", 1.75, False,
-        cost_of("path/accepted/96/65536", "path/accepted/96/64", "at 64")),
+        own_of("path/accepted/96/65536", "x_growth", "at 64")),
     Bar("growth-1m", "growth from 64 to 1,048,576 nodes", 2.5, False,
-        cost_of("path/accepted/96/1048576", "path/accepted/96/64", "at 64")),
-    Bar("cores", "two workers beside one", 1.9, True, ratio_of("path/workers2/96/4096")),
+        own_of("path/accepted/96/1048576", "x_growth", "at 64")),
+    Bar("cores", "two workers beside one", 1.9, True,
+        own_of("path/two/96/4096", "x_scale", "one worker")),
     Bar("memif", "generator, memif, accepted", 0.9, True, ratio_of("e2e/memif/4096")),
     Bar("memif-added", "the same, busy time added to bare receive", 16, False,
-        extra_of("e2e/memif/4096", "added_ns", "ns"), "ns"),
+        added("e2e/memif/4096", "added_ns", "ns"), "ns"),
     Bar("flood", "10 % genuine in a flood, share accepted", 1.0, True,
         ratio_of("e2e/flood/4096")),
     Bar("munge", "MUNGE credentials, one core", 200, True,
-        later("this release does not validate MUNGE credentials")),
+        later("this release does not validate MUNGE credentials",
+              "peers/munge/encode+decode")),
 ]
 
 

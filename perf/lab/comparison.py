@@ -36,11 +36,12 @@ def spread_text(spread):
 
 
 def ratios(report):
-    """{name: (median, runs, more is better)}: rows with a peer, and bars made of several rows."""
+    """{name: (median, runs, more is better)}: rows with a peer, and bars that are not just one."""
     found = {row["name"]: (row["ratio"], row["runs"], True) for row in report["rows"]
              if row["ratio"] is not None and row["runs"]}
     for bar in report.get("bars", []):
-        if bar["runs"] and (len(bar["rows"]) > 1 or bar["unit"] != "×"):
+        is_a_row = any(name in found and found[name][1] == bar["runs"] for name in bar["rows"])
+        if bar["runs"] and not is_a_row:
             found[f"bar/{bar['key']}"] = (bar["ratio"], bar["runs"], bar["at_least"])
     return found
 

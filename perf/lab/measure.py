@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable
 
+from lab.latency import add_curves
 from lab.rows import RowError, from_benchmark, from_script, merge
 from lab.table import duration
 
@@ -31,24 +32,29 @@ class Program:
     peer_name: str | Callable  # where rows do not name it: a name, or a function of a row's name
     seconds: float
     seconds_quick: float
+    in_quick: bool = True  # has rows that bars need
     each_round: bool = True
     keeps_more: bool = False  # takes --out FOLDER for what is more than rows
-    quick_option: bool = True  # takes --quick; else only CREDGATE_BENCH_QUICK=1 in the environment
 
     def is_script(self):
         return self.path.endswith(".py")
 
 
+def parts_peer(name):
+    """Which way of doing the same a part is measured beside."""
+    return {"window": "RFC 6479", "ring": "rte_ring"}.get(name.split("/")[0], "")
+
+
 PROGRAMS = [
-    Program("base", "base rates of IPsec-MB, OpenSSL, libsodium",
-            "perf/credgate-bench-base", lambda name: name.split("/")[1], 20, 3),
     Program("tag", "tag kernels", "perf/credgate-bench-tag", "IPsec-MB jobs", 40, 5),
-    Program("parts", "parse, windows, rings", "perf/credgate-bench-parts", "", 20, 3),
-    Program("path", "the path in memory", "perf/credgate-bench-path", "IPsec-MB jobs", 40, 6,
-            quick_option=False),
-    Program("peers", "munged and plain validators", "perf/peers.py", "", 60, 10, each_round=False),
-    Program("e2e", "end to end", "perf/e2e.py", "", 240, 25, each_round=False,
-            keeps_more=True),
+    Program("path", "the path in memory", "perf/credgate-bench-path", "IPsec-MB jobs", 60, 8),
+    Program("parts", "parser, windows, rings", "perf/credgate-bench-parts", parts_peer, 20, 8,
+            in_quick=False),
+    Program("base", "libraries' base rates", "perf/credgate-bench-base",
+            lambda name: name.split("/")[1], 20, 3, in_quick=False),
+    Program("peers", "munged, plain validators", "perf/peers.py", "", 60, 15, in_quick=False,
+            each_round=False),
+    Program("e2e", "end to end", "perf/e2e.py", "", 600, 25, each_round=False, keeps_more=True),
 ]
 
 
@@ -112,7 +118,7 @@ class Progress:
         step = self.steps[self.index]
         of = f", round {step.round} of {self.rounds}" if step.round else ""
         width = len(str(len(self.steps)))
-        return (f"[{self.index + 1:{width}}/{len(self.steps)}] {step.program.title + of:44} "
+        return (f"[{self.index + 1:{width}}/{len(self.steps)}] {step.program.title + of:40} "
                 f"{duration(time.monotonic() - self.began)} gone, "
                 f"about {duration(self.left_s())} left")
 
@@ -164,6 +170,7 @@ class Bench:
                 raise RowError(f"{exit_text(code)}: {said}")
             if program.is_script():
                 rows, errors = from_script(document), []
+                add_curves(rows, self.more(program))
             else:
                 rows, errors = from_benchmark(document, program.peer_name)
         if code != 0:
@@ -171,26 +178,28 @@ class Bench:
         return rows, "; ".join(errors)
 
     def command(self, program, path, report):
-        quick = ["--quick"] if self.quick and program.quick_option else []
+        quick = ["--quick"] if self.quick else []
         if program.is_script():
-            out = ["--out", os.path.join(self.logs, program.key)] if program.keeps_more else []
-            return [sys.executable, path, "--json", "--build", self.build, *quick, *out]
+            more = ["--out", self.more(program)] if program.keeps_more else []
+            return [sys.executable, path, "--json", "--build", self.build, *quick, *more]
         return [path, *quick, "--benchmark_repetitions=1",
                 "--benchmark_report_aggregates_only=false", f"--benchmark_out={report}",
                 "--benchmark_out_format=json"]
+
+    def more(self, program):
+        return os.path.join(self.logs, program.key)
 
     def execute(self, step, command, progress):
         """Runs a step to its end; returns (exit code, standard output, standard error). A
         program that takes very much longer than it should is stopped."""
         limit_s = max(60, 4 * step.seconds) if self.quick else max(900, 5 * step.seconds)
         name = f"{step.program.key}-{step.round}" if step.round else step.program.key
-        env = {**os.environ, **({"CREDGATE_BENCH_QUICK": "1"} if self.quick else {})}
         began = time.monotonic()
         with open(os.path.join(self.logs, f"{name}.out"), "w+", encoding="utf-8",
                   errors="replace") as out, \
              open(os.path.join(self.logs, f"{name}.err"), "w+", encoding="utf-8",
                   errors="replace") as err:
-            child = subprocess.Popen(command, cwd=self.root, env=env, stdin=subprocess.DEVNULL,
+            child = subprocess.Popen(command, cwd=self.root, stdin=subprocess.DEVNULL,
                                      stdout=out, stderr=err, start_new_session=True)
             try:
                 while child.poll() is None:

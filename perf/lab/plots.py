@@ -13,8 +13,8 @@ from lab import bars, machine
 from lab.rows import by_name
 
 OURS, PEER, THIRD, FOURTH = "#1f6feb", "#8c959f", "#d9730d", "#2da44e"
-STAGES = {"parse": "#1f6feb", "admit": "#54aeff", "verify": "#d9730d", "handoff": "#a475f9",
-          "own": "#2da44e", "deliver": "#8c959f"}
+STAGES = {"empty": "#d0d7de", "parse": "#1f6feb", "admit": "#54aeff", "verify": "#d9730d",
+          "handoff": "#a475f9", "own": "#2da44e", "deliver": "#8c959f"}
 LATENCY_COLOURS = (OURS, FOURTH, THIRD, "#a475f9", PEER, "#cf222e")
 # Percentiles as nines: 50 % at 0.3, 90 % at 1, 99.9 % at 3.
 NINES = ", ".join(f'"{percent} %%" {at}' for percent, at in [
@@ -89,11 +89,17 @@ set xrange [""" + f"{found[0][0] / 1.4}:{found[-1][0] * 1.4}" + """]
 set xtics (""" + ", ".join(f'"{n:,}" {n}' for n, _ in found) + ")\nplot " + ", ".join(lines) + "\n"
 
 
+def stage_rows(rows):
+    """(label, row): the path by stages, first as the nodes grow, then other traffic."""
+    found = [(f"{n:,}\\nnodes", row) for n, row in series(rows, r"path/stages/96/(\d+)")]
+    others = [(match.group(1), row) for name, row in rows.items()
+              if (match := re.fullmatch(r"path/stages_([a-z0-9]+)/96/4096", name))]
+    found += [(label.replace("forged100", "forged"), row) for label, row in others]
+    return [(label, row) for label, row in found if "stage_parse" in row["extra"]]
+
+
 def stages(rows):
-    found = [(f"{n:,} nodes", row) for n, row in series(rows, r"path/stages/96/(\d+)")]
-    found += [(f"{n:,} nodes,\\nforged", row)
-              for n, row in series(rows, r"path/stages_forged/96/(\d+)")]
-    found = [(label, row) for label, row in found if "stage_parse" in row["extra"]]
+    found = stage_rows(rows)
     if not found:
         return None
     names = [name for name in STAGES if any(row["extra"].get(f"stage_{name}") for _, row in found)]
@@ -116,10 +122,9 @@ plot {", ".join(lines)}
 
 def forged(rows):
     found = series(rows, r"path/forged(\d+)/96/4096")
-    ends = [(0, "path/accepted/96/4096"), (100, "path/forged/96/4096")]
-    found = sorted(dict([(at, rows[name]) for at, name in ends if name in rows] + found).items())
-    if len(found) < 3:
+    if len(found) < 2 or "path/accepted/96/4096" not in rows:
         return None
+    found.insert(0, (0, rows["path/accepted/96/4096"]))
     text = block("cost", [with_spread(at, row["ours_runs"]) for at, row in found])
     return text + f"""\
 set xlabel "share of forged credentials, %"
@@ -159,8 +164,11 @@ plot """ + ", ".join(lines) + "\n"
 
 
 def percentiles(row):
-    """[(percent, microseconds), ...] in order, of keys such as p50, p99, p999 (99.9), p99.9."""
-    found = []
+    """[(percent, microseconds), ...] in order: the row's curve, or else of what it has of p50,
+    p99, p999 (99.9) and the like."""
+    found = [tuple(point) for point in row["extra"].get("curve_us", [])]
+    if found:
+        return found
     for key, value in row["extra"].items():
         match = re.fullmatch(r"p(\d\d)\.?(\d*)", key)
         if match and isinstance(value, (int, float)):

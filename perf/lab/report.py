@@ -68,11 +68,8 @@ def spread_cell(row):
 
 
 def row_cells(row):
-    peer = figure(row["peer"], row["unit"])
-    if row["peer_name"]:
-        peer = f"{peer} {row['peer_name']}".strip()
-    return [row["name"], peer, figure(row["ours"], row["unit"]), times(row["ratio"]),
-            spread_cell(row)]
+    return [row["name"], bars.peer_text(row), figure(row["ours"], row["unit"]),
+            times(row["ratio"]), spread_cell(row)]
 
 
 def grouped(rows):

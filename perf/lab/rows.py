@@ -10,7 +10,8 @@ A row is a dict:
   ratio      median of runs: how many times as good as the peer, over 1 is better; None without one
   runs       one ratio per run
   ours_runs, peer_runs   one figure per run
-  extra      whatever else the program reports, medians of numbers
+  extra      whatever else the program reports, medians of numbers; x_THING: a ratio to something
+             other than the peer, with x_THING_runs
 """
 
 import math
@@ -73,6 +74,7 @@ def benchmark_row(name, entry, peer_name):
         ratio = peer / ours
     extra = {key: value for key, value in entry.items()
              if key not in BENCHMARK_FIELDS | BENCHMARK_COUNTERS}
+    extra |= {f"{key}_runs": [value] for key, value in extra.items() if key.startswith("x_")}
     return {
         "name": name, "unit": "ns", "ours": ours, "peer": peer,
         "peer_name": (entry.get("label") or peer_name) if peer is not None else None,
@@ -118,17 +120,20 @@ def merged(same):
     for runs, figure in (("runs", "ratio"), ("ours_runs", "ours"), ("peer_runs", "peer")):
         row[runs] = [value for one in same for value in one[runs]]
         row[figure] = middle(row[runs])
-    row["extra"] = {key: merged_extra([one["extra"].get(key) for one in same])
+    row["extra"] = {key: merged_extra(key, [one["extra"].get(key) for one in same])
                     for key in dict.fromkeys(key for one in same for key in one["extra"])}
     return row
 
 
-def merged_extra(values):
-    """The median of numbers; of anything else (a histogram, a word) the latest."""
+def merged_extra(key, values):
+    """The median of numbers, all figures of runs; of anything else (a word, a curve) the latest."""
+    values = [value for value in values if value is not None]
+    if key.endswith("_runs"):
+        return [figure for runs in values for figure in runs]
     figures = numbers(values)
-    if figures and len(figures) == len([v for v in values if v is not None]):
+    if figures and len(figures) == len(values):
         return median(figures)
-    return next(value for value in reversed(values) if value is not None)
+    return values[-1] if values else None
 
 
 def by_name(rows):

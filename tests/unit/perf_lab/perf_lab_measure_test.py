@@ -16,7 +16,7 @@ for a in "$@"; do case $a in --benchmark_out=*) out=${a#--benchmark_out=} ;; esa
 echo '{"benchmarks": [{"name": "a/1", "ns": 10, "peer_ns": 20, "x_peer": 2}]}' >"$out"
 """
 QUICK = GOOD.replace(
-    "for a", '[ "$CREDGATE_BENCH_QUICK" = 1 ] && [ "$1" = --quick ] || exit 9\nfor a')
+    "for a", '[ "$1" = --quick ] || exit 9\nfor a')
 WRONG = """#!/bin/sh
 for a in "$@"; do case $a in --benchmark_out=*) out=${a#--benchmark_out=} ;; esac; done
 echo '{"benchmarks": [{"name": "a/1", "ns": 10}, {"name": "a/2", "error_occurred": true,

@@ -19,6 +19,7 @@ STAGES = {"stage_parse": 30.0, "stage_admit": 20.0, "stage_verify": 60.0, "stage
 
 
 def rows_of_all_kinds():
+    """Enough for every table and every plot."""
     rows, _ = from_benchmark(recorded.load("benchmark.json"), "IPsec-MB jobs")
     rows += from_script(recorded.load("script.json"))
     rows += [recorded.row(f"path/forged{share}/96/4096", 60.0 - share / 5) for share in (10, 50)]

@@ -15,12 +15,13 @@ class FromBenchmark(unittest.TestCase):
         rows, _ = from_benchmark(recorded.load("benchmark.json"), PEER)
         self.assertEqual([row["name"] for row in rows], [
             "path/accepted/96/64", "path/accepted/96/4096", "path/accepted/96/65536",
-            "path/forged/96/4096"])
+            "path/forged100/96/4096"])
         row = by_name(rows)["path/accepted/96/64"]
         self.assertEqual((row["unit"], row["ours"], row["peer"], row["ratio"]),
                          ("ns", 54.679, 37.499, 0.686))
         self.assertEqual(row["peer_name"], PEER)
         self.assertEqual(row["extra"], {"cycles": 141.956})
+        self.assertEqual(by_name(rows)["path/accepted/96/65536"]["extra"]["x_growth_runs"], [1.322])
 
     def test_a_benchmark_that_found_itself_wrong_is_an_error_and_no_row(self):
         rows, errors = from_benchmark(recorded.load("benchmark.json"), PEER)
@@ -88,12 +89,14 @@ class FromScript(unittest.TestCase):
 
 class Merge(unittest.TestCase):
     def test_rounds_become_runs_and_figures_their_medians(self):
-        rounds = [recorded.row("a", ours, [ratio], extra={"cycles": cycles, "kernel": "k"})
+        rounds = [recorded.row("a", ours, [ratio], extra={"cycles": cycles, "kernel": "k",
+                                                             "x_growth_runs": [ratio]})
                   for ours, ratio, cycles in ((10.0, 4.0, 26), (30.0, 1.0, 78), (11.0, 3.0, 28))]
         row, = merge(rounds)
         self.assertEqual((row["ours"], row["ratio"], row["runs"]), (11.0, 3.0, [4.0, 1.0, 3.0]))
         self.assertEqual(row["ours_runs"], [10.0, 30.0, 11.0])
-        self.assertEqual(row["extra"], {"cycles": 28, "kernel": "k"})
+        self.assertEqual(row["extra"], {"cycles": 28, "kernel": "k",
+                                        "x_growth_runs": [4.0, 1.0, 3.0]})
         self.assertEqual(spread(row["runs"]), (1.0, 3.0, 4.0))
 
     def test_order_is_that_of_first_appearance(self):
