@@ -46,6 +46,15 @@ frames_fit(struct rte_mbuf **mbufs, const struct mint_burst *burst)
 	}
 }
 
+static void
+mint_count(struct results *results, uint64_t cycles, unsigned count)
+{
+	results->mint_tsc += cycles;
+	results->minted += count;
+	if (count == MINT_BURST_MAX)
+		histogram_record(&results->mint_bursts, cycles);
+}
+
 /* Makes what is due; it becomes pending. */
 static void
 run_mint(struct run *run, uint64_t now)
@@ -67,8 +76,7 @@ run_mint(struct run *run, uint64_t now)
 		results->late_tsc_max = now - dues[0];
 	begin = clock_tsc();
 	mint_burst(loop->mint, frames, dues, count);
-	results->mint_tsc += clock_tsc() - begin;
-	results->minted += count;
+	mint_count(results, clock_tsc() - begin, count);
 	frames_fit(run->pending.mbufs, &loop->mint->burst);
 	if (settings_wants_replies(loop->settings))
 		replies_expect(loop->replies, loop->mint, dues);
@@ -297,14 +305,15 @@ loop_run(void *context)
 void
 loop_mint_only(struct loop *loop)
 {
-	static uint8_t memory[MINT_BURST_MAX][MINT_FRAME_MAX + 64];
+	/* Aligned as the data of packet buffers is. */
+	static _Alignas(64) uint8_t memory[MINT_BURST_MAX][MINT_FRAME_MAX];
 	struct results *results = loop->results;
 	uint8_t *frames[MINT_BURST_MAX];
 	uint64_t dues[MINT_BURST_MAX], now;
 	struct run run;
 
 	for (unsigned i = 0; i < MINT_BURST_MAX; i++)
-		frames[i] = memory[i] + 2; /* as behind a headroom: nothing is aligned */
+		frames[i] = memory[i];
 	run_begin(&run, loop);
 	for (now = run.pacer.start; !run_is_over(&run, now); now = clock_tsc()) {
 		const unsigned count = pacer_take(&run.pacer, now, dues);
@@ -313,8 +322,7 @@ loop_mint_only(struct loop *loop)
 			continue;
 		mint_burst(loop->mint, frames, dues, count);
 		mint_sent(loop->mint, count);
-		results->mint_tsc += clock_tsc() - now;
-		results->minted += count;
+		mint_count(results, clock_tsc() - now, count);
 		for (unsigned i = 0; i < count; i++) {
 			results->sent_class[loop->mint->burst.items[i].class]++;
 			results->sent_bytes += loop->mint->burst.frame_sizes[i];

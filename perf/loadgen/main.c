@@ -49,6 +49,7 @@ static void
 results_init(void)
 {
 	memset(&results, 0, sizeof(results));
+	histogram_init(&results.mint_bursts);
 	histogram_init(&results.send_to_reply);
 	histogram_init(&results.send_to_verdict);
 	results.tsc_hz = clock_tsc_hz();

@@ -174,12 +174,13 @@ limits_set(struct mint *mint)
 static uint8_t
 class_of(const struct mint *mint, uint32_t draw)
 {
-	unsigned i;
+	unsigned class = MINT_FORGED;
 
-	for (i = MINT_FORGED; i < MINT_CLASSES; i++)
-		if (draw < mint->limits[i])
-			return (uint8_t)i;
-	return MINT_GENUINE;
+	if (draw >= mint->limits[MINT_CLASSES - 1])
+		return MINT_GENUINE;
+	while (draw >= mint->limits[class])
+		class ++;
+	return (uint8_t) class;
 }
 
 static void
@@ -254,6 +255,13 @@ source_store(const struct mint *mint, uint8_t *frame, uint8_t *cred, const struc
 	memcpy(frame + mint->ip_at + 10, &sum, 2);
 }
 
+/* A division only where there are ports to choose from: it costs as much as the other fields. */
+static uint16_t
+port_of(const struct settings *s, uint32_t node)
+{
+	return (uint16_t)(s->from_port + (s->from_ports == 1 ? 0 : node % s->from_ports));
+}
+
 /* Everything but seal, tag and checksum. */
 static void
 frame_fill(struct mint *mint, unsigned index, uint8_t *frame, uint64_t due, uint64_t now_us)
@@ -270,8 +278,7 @@ frame_fill(struct mint *mint, unsigned index, uint8_t *frame, uint64_t due, uint
 		serial = mint->keys->serials[item->node];
 	frame_copy(frame, shape->bytes, shape->block_count);
 	source_store(mint, frame, cred, shape, item->node);
-	store_be16(frame + mint->udp_at,
-		(uint16_t)(mint->settings->from_port + item->node % mint->settings->from_ports));
+	store_be16(frame + mint->udp_at, port_of(mint->settings, item->node));
 	cred[CRED_AT_SUITE] = slot->suite;
 	store_be32(cred + CRED_AT_NODE, slot->node);
 	store_be16(cred + CRED_AT_EPOCH, slot->epoch);

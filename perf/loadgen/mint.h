@@ -51,7 +51,7 @@ struct mint_shape {
 	uint16_t payload_size;
 	uint64_t udp_sum; /* what the UDP checksum has besides the addresses and the datagram */
 	uint32_t ip_sum;  /* of the IPv4 header without its source */
-	uint8_t bytes[MINT_FRAME_MAX];
+	_Alignas(64) uint8_t bytes[MINT_FRAME_MAX];
 };
 
 /* Of the last burst. */

@@ -32,6 +32,7 @@ struct results {
 	uint64_t accepted_timed;
 	uint64_t verdicts_lost; /* slots of the rings, by reading too slowly */
 	bool is_gateway_gone;
+	struct histogram mint_bursts; /* TSC cycles of each full burst: robust against preemption */
 	struct histogram send_to_reply;
 	struct histogram send_to_verdict;
 };
