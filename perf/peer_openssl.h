@@ -97,14 +97,13 @@ class PeerOpenssl
 	void
 	context_create(Context *context, const Key &key)
 	{
-		char cipher[] = "AES-128-CBC";
+		char aes128[] = "AES-128-CBC", aes256[] = "AES-256-CBC";
+		char *cipher = key_size == 32 ? aes256 : aes128;
 		const OSSL_PARAM params[] = {
 			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, cipher, 0),
 			OSSL_PARAM_construct_end(),
 		};
 
-		if (key_size == 32)
-			strcpy(cipher, "AES-256-CBC");
 		context->reset(EVP_MAC_CTX_new(mac.get()));
 		if (*context == nullptr ||
 			!EVP_MAC_init(context->get(), key.bytes, key_size, params)) {
