@@ -32,6 +32,7 @@ class Figure:
     ours: str
     peer: str
     rows: list  # names of the rows it was taken from
+    is_row: bool = False  # the ratio of one row, and no more
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Bar:
             found = self.measure(by_name(rows))
         except NotMeasured as why:
             return {**line, "peer": why.peer, "ours": "", "ratio": None, "runs": [], "rows": [],
-                    "result": NOT_MEASURED, "why": str(why)}
+                    "is_row": False, "result": NOT_MEASURED, "why": str(why)}
         value = median(found.runs)
         return {**line, "peer": found.peer, "ours": found.ours, "ratio": value,
-                "runs": found.runs, "rows": found.rows,
+                "runs": found.runs, "rows": found.rows, "is_row": found.is_row,
                 "result": PASS if self.is_reached(value) else SHORT, "why": ""}
 
 
@@ -87,14 +88,16 @@ def worst(rows, pattern, what):
 
 
 def peer_text(row):
-    return f"{figure(row['peer'], row['unit'])} {row['peer_name'] or ''}".strip()
+    """Its figure and what it is, without the details after a comma."""
+    return f"{figure(row['peer'], row['unit'])} {(row['peer_name'] or '').split(',')[0]}".strip()
 
 
 def beside_peer(row):
     """A row's own ratio."""
     if not row["runs"]:
         raise NotMeasured(f"{row['name']} has no peer's figure")
-    return Figure(row["runs"], figure(row["ours"], row["unit"]), peer_text(row), [row["name"]])
+    return Figure(row["runs"], figure(row["ours"], row["unit"]), peer_text(row), [row["name"]],
+                  is_row=True)
 
 
 def ratio_of(name):
@@ -106,12 +109,15 @@ def ratio_of_worst(pattern, what):
 
 
 def cost_of(above, below, label):
-    """ours of one row by ours of another, run by run; the second plays the peer."""
+    """The cost of one row by that of another, run by run. Both have the same peer do the same work
+    beside them: by its time each is rid of what the machine did meanwhile."""
     def measure(rows):
         a, b = need(rows, above), need(rows, below)
-        return Figure([x / y for x, y in zip(a["ours_runs"], b["ours_runs"])],
-                      figure(a["ours"], a["unit"]), f"{figure(b['ours'], b['unit'])} {label}",
-                      [above, below])
+        runs = [y / x for x, y in zip(a["runs"], b["runs"])]
+        if not runs:
+            raise NotMeasured(f"{above} and {below} have no peer's figure")
+        return Figure(runs, figure(a["ours"], a["unit"]),
+                      f"{figure(b['ours'], b['unit'])} {label}", [above, below])
     return measure
 
 
@@ -178,14 +184,14 @@ BARS = [
         of_best_kernel(lambda k: cost_of(f"verify/{k}/sealed128/80/4096",
                                          f"verify/{k}/cmac128/80/4096", "unsealed"))),
     Bar("refuse", "accepting beside refusing, the dearest refusal", 1.0, True,
-        own_of_worst(r"path/(forged\d+|replayed|unknown|malformed)/96/4096",
+        own_of_worst(r"path/(forged\d*|replayed|unknown|malformed)/96/4096",
                      "path/forged*/96/4096", "x_accept", "accepting")),
     Bar("growth-64k", "growth from 64 to 65,536 nodes", 1.75, False,
         own_of("path/accepted/96/65536", "x_growth", "at 64")),
     Bar("growth-1m", "growth from 64 to 1,048,576 nodes", 2.5, False,
         own_of("path/accepted/96/1048576", "x_growth", "at 64")),
     Bar("cores", "two workers beside one", 1.9, True,
-        own_of("path/two/96/4096", "x_scale", "one worker")),
+        own_of("path/workers2/96/4096", "x_scale", "one worker")),
     Bar("memif", "generator, memif, accepted", 0.9, True, ratio_of("e2e/memif/4096")),
     Bar("memif-added", "the same, busy time added to bare receive", 16, False,
         added("e2e/memif/4096", "added_ns", "ns"), "ns"),

@@ -40,8 +40,7 @@ def ratios(report):
     found = {row["name"]: (row["ratio"], row["runs"], True) for row in report["rows"]
              if row["ratio"] is not None and row["runs"]}
     for bar in report.get("bars", []):
-        is_a_row = any(name in found and found[name][1] == bar["runs"] for name in bar["rows"])
-        if bar["runs"] and not is_a_row:
+        if bar["runs"] and not bar["is_row"]:
             found[f"bar/{bar['key']}"] = (bar["ratio"], bar["runs"], bar["at_least"])
     return found
 

@@ -15,6 +15,7 @@ def judge(key, rows):
 
 
 def tag_rows(kernel, cmac, sealed, ratio):
+    """A tag kernel's rows: ours in both suites, all with the same ratio."""
     return [recorded.row(f"verify/{kernel}/{suite}/{size}/4096", ours, [ratio])
             for suite, ours in (("cmac128", cmac), ("sealed128", sealed))
             for size in ("80", "96", "mixed")]
@@ -49,13 +50,13 @@ class AtMost(unittest.TestCase):
         row["extra"]["x_growth_runs"] = [1.8]
         self.assertEqual(judge("growth-64k", [row])["result"], bars.SHORT)
 
-    def test_the_sealed_suite_is_a_quotient_run_by_run(self):
-        rows = [recorded.row("verify/vaes512/cmac128/80/4096", [10.0, 20.0, 8.0]),
-                recorded.row("verify/vaes512/sealed128/80/4096", [12.0, 24.0, 16.0])]
+    def test_the_sealed_suite_is_a_quotient_run_by_run_rid_of_the_machine(self):
+        rows = [recorded.row("verify/vaes512/cmac128/80/4096", [10.0, 10.0, 10.0], [4.0, 4.0, 4.0]),
+                recorded.row("verify/vaes512/sealed128/80/4096", [12.5, 25.0, 12.5],
+                             [3.2, 3.2, 2.5])]
         found = judge("sealed", rows)
-        self.assertEqual((found["runs"], found["ratio"]), ([1.2, 1.2, 2.0], 1.2))
+        self.assertEqual((found["runs"], found["ratio"]), ([1.25, 1.25, 1.6], 1.25))
         self.assertEqual((found["result"], found["peer"]), (bars.PASS, "10.0 ns unsealed"))
-
     def test_added_time_is_in_nanoseconds(self):
         rows = from_script(recorded.load("script.json"))
         found = judge("memif-added", rows)
@@ -71,7 +72,7 @@ class Kernels(unittest.TestCase):
         rows = (tag_rows("aesni", 20.0, 24.0, 2.0) + tag_rows("vaes512", 10.0, 12.0, 4.0)
                 + tag_rows("ipsecmb", 1.0, 1.0, 99.0))
         self.assertEqual(judge("tag", rows)["ratio"], 4.0)
-        self.assertAlmostEqual(judge("sealed", rows)["ratio"], 1.2)
+        self.assertIn("verify/vaes512/sealed128/80/4096", judge("sealed", rows)["rows"])
         self.assertEqual(judge("tag", tag_rows("ipsecmb", 1.0, 1.0, 99.0))["result"],
                          bars.NOT_MEASURED)
 
@@ -87,7 +88,7 @@ class Refused(unittest.TestCase):
     def test_no_refusal_may_be_dearer_than_accepting(self):
         rows = [recorded.row(f"path/{what}/96/4096", 50.0, extra={
             "base_ns": 60.0, "x_accept": ratio, "x_accept_runs": [ratio]})
-            for what, ratio in (("forged10", 1.01), ("forged100", 1.4), ("replayed", 1.1))]
+            for what, ratio in (("forged10", 1.01), ("forged", 1.4), ("replayed", 1.1))]
         self.assertEqual(judge("refuse", rows)["ratio"], 1.01)
         self.assertEqual(judge("refuse", rows)["result"], bars.PASS)
         rows[2]["extra"].update(x_accept=0.9, x_accept_runs=[0.9])
@@ -95,7 +96,7 @@ class Refused(unittest.TestCase):
         self.assertEqual((found["result"], found["rows"]), (bars.SHORT, ["path/replayed/96/4096"]))
 
     def test_two_workers_are_beside_one(self):
-        row = recorded.row("path/two/96/4096", 32.0, [2.0], extra={
+        row = recorded.row("path/workers2/96/4096", 32.0, [2.0], extra={
             "base_ns": 60.0, "x_scale": 1.92, "x_scale_runs": [1.92]})
         found = judge("cores", [row])
         self.assertEqual((found["result"], found["peer"]), (bars.PASS, "60.0 ns one worker"))
@@ -110,6 +111,10 @@ class NotMeasured(unittest.TestCase):
             self.assertTrue(bar["why"], bar["key"])
 
     def test_a_row_without_its_peer_is_not_judged(self):
+        rows = [recorded.row(f"verify/vaes512/{suite}/80/4096", 9.0)
+                for suite in ("cmac128", "sealed128")]
+        for key in ("tag", "sealed"):
+            self.assertIn("no peer", judge(key, rows)["why"])
         found = judge("path", [recorded.row("path/accepted/96/4096", 60.0)])
         self.assertEqual(found["result"], bars.NOT_MEASURED)
         self.assertIn("no peer", found["why"])

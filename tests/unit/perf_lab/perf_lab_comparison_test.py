@@ -42,10 +42,11 @@ class Row(unittest.TestCase):
 
     def test_a_bar_of_at_most_counts_the_other_way(self):
         def sealed(cost):
-            return recorded.report([recorded.row("verify/k/cmac128/80/4096", 50.0),
-                                    recorded.row("verify/k/sealed128/80/4096", cost)])
+            return recorded.report([recorded.row("verify/k/cmac128/80/4096", 50.0, [4.0]),
+                                    recorded.row("verify/k/sealed128/80/4096", cost,
+                                                 [200.0 / cost])])
         for cost, wanted in ((100.0, REGRESSION), (60.0, BETTER), (75.0, SAME)):
-            change, = compare(sealed(75.0), sealed(cost), 0.05).changes
+            *_, change = compare(sealed(75.0), sealed(cost), 0.05).changes
             self.assertEqual((change.name, change.result), ("bar/sealed", wanted))
 
     def test_rows_without_a_ratio_are_not_compared(self):
