@@ -4,6 +4,7 @@
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_pause.h>
 
 #include "perf/loadgen/clock.h"
 #include "perf/loadgen/fail.h"
@@ -126,6 +127,7 @@ run_send(struct run *run)
 		return;
 	}
 	run->loop->results->tx_retries++;
+	rte_pause(); /* asking at once again only takes the ring's lines from its reader */
 	if (clock_tsc() - pending->since > run->wait)
 		burst_count(run);
 	else if (clock_tsc() - run->progress > STUCK_S * run->loop->results->tsc_hz)

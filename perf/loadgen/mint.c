@@ -18,7 +18,6 @@
 #define UDP_SIZE     8u
 #define PROTOCOL_UDP 17u
 #define TTL_HOPS     64u
-#define COPY_BLOCK   64u
 #define NODE_UNKNOWN 0xf0000000u /* above every realm's nodes_max */
 
 /* A frame that was sent, to be sent again. */
@@ -107,6 +106,31 @@ cred_store(const struct mint *mint, uint8_t *cred, uint16_t payload_size)
 	cred_build(cred, CRED_SIZE_MIN + payload_size, &fields);
 }
 
+/* The node's address, in the packet and as the origin: the prefix with the node's index behind it. */
+static void
+source_store(const struct settings *s, const struct mint_shape *shape, uint8_t *ip, uint8_t *cred,
+	uint32_t node)
+{
+	const bool is_ipv4 = settings_is_ipv4(s->from);
+	const unsigned host_bits = (is_ipv4 ? 32 : 128) - s->from_bits;
+	const uint32_t mask = host_bits < 32 ? ((uint32_t)1 << host_bits) - 1 : UINT32_MAX;
+	uint8_t address[16];
+	uint32_t low;
+	uint16_t sum;
+
+	memcpy(address, s->from, sizeof(address));
+	low = load_be32(address + 12) + (node & mask);
+	store_be32(address + 12, low);
+	memcpy(cred + CRED_AT_ORIGIN, address, sizeof(address));
+	if (!is_ipv4) {
+		memcpy(ip + 8, address, sizeof(address));
+		return;
+	}
+	store_be32(ip + 12, low);
+	sum = (uint16_t)~checksum_fold((uint64_t)shape->ip_sum + __builtin_bswap32(low));
+	memcpy(ip + 10, &sum, sizeof(sum));
+}
+
 static void
 shape_build(const struct mint *mint, struct mint_shape *shape, uint16_t payload_size,
 	const uint8_t *to_mac, const uint8_t *from_mac)
@@ -121,7 +145,7 @@ shape_build(const struct mint *mint, struct mint_shape *shape, uint16_t payload_
 		.frame_size = (uint16_t)(mint->udp_at + udp_size),
 		.udp_sum = checksum_be16(PROTOCOL_UDP) + checksum_be16(udp_size),
 	};
-	shape->block_count = (uint16_t)((shape->frame_size + COPY_BLOCK - 1) / COPY_BLOCK);
+	shape->block_count = (uint16_t)((shape->frame_size + WIDE_BLOCK - 1) / WIDE_BLOCK);
 	ether_store(s, shape->bytes, to_mac, from_mac);
 	if (settings_is_ipv4(s->to))
 		ipv4_store(s, shape, ip, udp_size);
@@ -130,6 +154,7 @@ shape_build(const struct mint *mint, struct mint_shape *shape, uint16_t payload_
 	store_be16(udp + 2, s->to_port);
 	store_be16(udp + 4, udp_size);
 	cred_store(mint, shape->bytes + mint->cred_at, payload_size);
+	source_store(s, shape, ip, shape->bytes + mint->cred_at, 0);
 }
 
 static void
@@ -142,6 +167,7 @@ shapes_build(struct mint *mint, const uint8_t *to_mac, const uint8_t *from_mac)
 	mint->ip_at = ETHER_SIZE + (s->vlan != 0 ? VLAN_SIZE : 0);
 	mint->udp_at = mint->ip_at + (settings_is_ipv4(s->to) ? IPV4_SIZE : IPV6_SIZE);
 	mint->cred_at = mint->udp_at + UDP_SIZE;
+	mint->has_prefix = s->from_bits < (settings_is_ipv4(s->from) ? 32 : 128);
 	for (i = 0; i < s->payload_count; i++)
 		total += s->payload_weights[i];
 	for (i = 0; i < s->payload_count; i++) {
@@ -218,43 +244,6 @@ ahead_fill(struct mint *mint)
 
 /* ---- one frame ---- */
 
-static void
-frame_copy(uint8_t *frame, const uint8_t *bytes, unsigned block_count)
-{
-	unsigned i;
-
-	for (i = 0; i < block_count; i++)
-		memcpy(frame + i * COPY_BLOCK, bytes + i * COPY_BLOCK, COPY_BLOCK);
-}
-
-/* The node's address: the one there is, or the prefix with the node's index behind it. */
-static void
-source_store(const struct mint *mint, uint8_t *frame, uint8_t *cred, const struct mint_shape *shape,
-	uint32_t node)
-{
-	const struct settings *s = mint->settings;
-	const bool is_ipv4 = settings_is_ipv4(s->from);
-	const unsigned host_bits = (is_ipv4 ? 32 : 128) - s->from_bits;
-	uint8_t address[16];
-	uint32_t low, sum;
-
-	memcpy(address, s->from, sizeof(address));
-	low = load_be32(address + 12);
-	if (host_bits > 0)
-		low += host_bits < 32 ? node & ((1u << host_bits) - 1) : node;
-	store_be32(address + 12, low);
-	memcpy(cred + CRED_AT_ORIGIN, address, sizeof(address));
-	if (!is_ipv4) {
-		memcpy(frame + mint->ip_at + 8, address, sizeof(address));
-		return;
-	}
-	store_be32(frame + mint->ip_at + 12, low);
-	sum = __builtin_bswap32(low);
-	sum = checksum_fold((uint64_t)shape->ip_sum + sum);
-	sum = (uint16_t)~sum;
-	memcpy(frame + mint->ip_at + 10, &sum, 2);
-}
-
 /* A division only where there are ports to choose from: it costs as much as the other fields. */
 static uint16_t
 port_of(const struct settings *s, uint32_t node)
@@ -276,8 +265,9 @@ frame_fill(struct mint *mint, unsigned index, uint8_t *frame, uint64_t due, uint
 		serial = keys_serial_take(mint->keys, item->node);
 	else
 		serial = mint->keys->serials[item->node];
-	frame_copy(frame, shape->bytes, shape->block_count);
-	source_store(mint, frame, cred, shape, item->node);
+	mint->wide->copy(frame, shape->bytes, shape->block_count);
+	if (mint->has_prefix)
+		source_store(mint->settings, shape, frame + mint->ip_at, cred, item->node);
 	store_be16(frame + mint->udp_at, port_of(mint->settings, item->node));
 	cred[CRED_AT_SUITE] = slot->suite;
 	store_be32(cred + CRED_AT_NODE, slot->node);
@@ -397,7 +387,8 @@ frame_checksum(const struct mint *mint, uint8_t *frame, const struct mint_shape 
 
 	if (mint->settings->checksum == SETTINGS_CHECKSUM_FULL)
 		size += shape->frame_size - mint->udp_at;
-	sum = checksum_fold(checksum_add(shape->udp_sum, frame + mint->udp_at - addresses, size));
+	sum = checksum_fold(
+		mint->wide->sum_add(shape->udp_sum, frame + mint->udp_at - addresses, size));
 	if (mint->settings->checksum == SETTINGS_CHECKSUM_FULL) {
 		sum = (uint16_t)~sum;
 		sum = sum != 0 ? sum : 0xffff; /* zero says that there is none */
@@ -486,6 +477,7 @@ mint_init(struct mint *mint, const struct settings *settings, struct keys *keys,
 	mint->settings = settings;
 	mint->keys = keys;
 	mint->plan.state = settings->seed;
+	mint->wide = wide_choose();
 	mint->history_candidate = MINT_BURST_MAX;
 	randombytes_buf(&mint->salts, sizeof(mint->salts));
 	randombytes_buf(&mint->run, sizeof(mint->run));

@@ -14,13 +14,15 @@
 #include "perf/loadgen/keys.h"
 #include "perf/loadgen/random.h"
 #include "perf/loadgen/settings.h"
+#include "perf/loadgen/wide.h"
 #include "wire/cred.h"
 
-#define MINT_BURST_MAX  TAG_BATCH_MAX
-#define MINT_AHEAD      (2 * MINT_BURST_MAX) /* drawn ahead; a power of two */
-#define MINT_HISTORY    512u                 /* frames kept for replays */
-#define MINT_FRAME_MAX  1344u                /* largest frame, in whole 64-byte blocks */
-#define MINT_STAMP_SIZE 16u                  /* payloads from here on carry a time stamp */
+#define MINT_BURST_MAX TAG_BATCH_MAX
+/* Drawn ahead: one burst, since two bursts' slots and frames are more than the L1 cache holds. */
+#define MINT_AHEAD      MINT_BURST_MAX
+#define MINT_HISTORY    512u  /* frames kept for replays */
+#define MINT_FRAME_MAX  1344u /* largest frame, in whole 64-byte blocks */
+#define MINT_STAMP_SIZE 16u   /* payloads from here on carry a time stamp */
 
 enum mint_class {
 	MINT_GENUINE,
@@ -67,11 +69,13 @@ struct mint {
 	const struct settings *settings;
 	struct keys *keys;
 	struct tag_engine *engine;
+	const struct wide *wide;
 	char kernel_why[160];
 	/* where things are in a frame; the same in all */
 	unsigned ip_at;
 	unsigned udp_at;
 	unsigned cred_at;
+	bool has_prefix; /* each node has an address of its own */
 	struct mint_shape shapes[SETTINGS_PAYLOADS_MAX];
 	uint8_t shape_of[256]; /* by weight */
 	uint64_t run;          /* names this run in stamps */
