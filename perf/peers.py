@@ -10,6 +10,7 @@ Rows (perf/peers/ says how each peer works and what it leaves out):
   peers/recvmmsg-LIBRARY/memory the path in memory (sealed)       | the validator's judgement alone
   peers/recvmmsg-LIBRARY/drain  CPU time per accepted credential out of a full kernel queue: the
                                 gateway on af_packet              | the validator on its socket
+                                (sending and queueing apart, as queue_ns in extra)
   peers/recvmmsg-LIBRARY/flood  accepted per second while one sender sends flat out, over veth;
                                 without a ratio where the sender was credgate's limit
 
@@ -95,7 +96,8 @@ class Series:
         runs = self.ratios() if is_comparison else []
         return {"name": name or self.name, "unit": self.unit, "ours": round(median(self.ours), 6),
                 "peer": round(median(self.peers), 6), "peer_name": self.peer_name,
-                "ratio": round(median(runs), 4) if runs else None, "runs": [round(run, 4) for run in runs],
+                "ratio": round(median(runs), 4) if runs else None,
+                "runs": [round(run, 4) for run in runs],
                 "ours_runs": self.ours, "peer_runs": self.peers,
                 "extra": {**self.extra, **{k: median(v) for k, v in self.figures.items()}}}
 
@@ -213,7 +215,6 @@ class Bench:
             for library, scheme in LIBRARIES.items():
                 peer = ground.socket_drain(library, scheme, DRAIN_COUNT)
                 series["drain", library].add(ours_drain["ns"], peer["ns"],
-                                             peer_user_ns=peer["user_ns"],
                                              queue_ns=ours_drain["queue_ns"],
                                              peer_queue_ns=peer["queue_ns"])
                 self.add_flood(series["flood", library], ours_flood,
@@ -260,18 +261,21 @@ def table(rows):
           "receiver, per\naccepted credential. No ratio: the sender was the limit.")
 
 
-def bounds(rows):
-    """Who was the limit of each flood."""
+def limits(rows):
+    """What the ratios do not say: who was the limit of a flood, and what the kernel did before."""
     for row in rows:
-        if not row["name"].endswith("/flood"):
-            continue
-        extra = row["extra"]
-        for who, rate, sender, lost in (
-                ("credgate", row["ours"], extra["sender"], extra["lost"]),
-                (row["peer_name"], row["peer"], extra["sender_peer"], extra["lost_peer"])):
-            limit = "the sender" if is_limit(sender, rate) else "the receiver"
-            print(f"{row['name']}: {who}: {limit} was the limit (sent {sender:.3f} M/s, "
-                  f"lost {lost:.0f})")
+        extra, name = row["extra"], row["name"]
+        if name.endswith("/flood"):
+            for who, rate, sent, lost in (
+                    ("credgate", row["ours"], extra["sender"], extra["lost"]),
+                    (row["peer_name"], row["peer"], extra["sender_peer"], extra["lost_peer"])):
+                limit = "sender" if is_limit(sent, rate) else "receiver"
+                print(f"{name}: {who}: the {limit} was the limit (sent {sent:.3f} M/s, "
+                      f"lost {lost:.0f})")
+        if name.endswith("/drain"):
+            print(f"{name}: before that, the sender's CPU spent {extra['queue_ns']:.0f} ns to send "
+                  f"and queue each for credgate (af_packet), {extra['peer_queue_ns']:.0f} ns for "
+                  "the socket")
 
 
 def positive(text):
@@ -303,7 +307,7 @@ def main():
         print(json.dumps(rows, indent=1))
     else:
         table(rows)
-        bounds(rows)
+        limits(rows)
         for line in skipped:
             print(line)
     for line in wrong:

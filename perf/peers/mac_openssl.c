@@ -47,7 +47,11 @@ mac_key_destroy(struct mac_key *key)
 	EVP_MAC_CTX_free((EVP_MAC_CTX *)key);
 }
 
-/* Without a key EVP_MAC_init only begins anew: 170 ns for 80 bytes, against 320 with the key. */
+/*
+ * Without a key EVP_MAC_init only begins anew, which is faster up to some thousand nodes
+ * (credgate-bench-base: 80 bytes, 4,096 keys, 228 ns against 379 with the key each time; with
+ * 65,536 contexts it is the other way round).
+ */
 bool
 mac_is_right(struct mac_key *key, const uint8_t *msg, size_t size, const uint8_t *tag)
 {

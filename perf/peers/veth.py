@@ -24,7 +24,8 @@ SOCKETS4, SOCKETS_NODE4 = "10.78.0.1", "10.78.0.2"
 SEGMENT = 64         # datagrams cut out of one message by the sender's kernel
 FRAMES = 131072      # of the gateway's packet ring: room for all that a drain queues
 IDLE_SLEEP_US = 10000
-WATCH_S = 0.15       # longer than any drain
+WATCH_S = 0.15       # of a receiver with nothing to do
+STILL_S = 0.5        # without a new verdict: the rest was lost
 PATIENCE_S = 20
 
 
@@ -35,6 +36,23 @@ class Wrong(Exception):
 def cpu_s(pid):
     """CPU time of a process, all threads, to the nanosecond: clock_getcpuclockid(3)."""
     return time.clock_gettime((~pid << 3) | 2)
+
+
+class Spent:
+    """What a process spends from now to a look, and in how much time."""
+
+    def __init__(self, pid):
+        self.pid, self.began, self.cpu_began = pid, time.monotonic(), cpu_s(pid)
+
+    def look(self):
+        self.cpu_s = cpu_s(self.pid) - self.cpu_began
+        self.elapsed_s = time.monotonic() - self.began
+        return self
+
+    def work_s(self, idle):
+        """Without what idling costs: while it worked it did not idle."""
+        share = idle.cpu_s / idle.elapsed_s
+        return (self.cpu_s - share * self.elapsed_s) / (1 - share)
 
 
 class Ground(Lab):
@@ -113,7 +131,7 @@ class Ground(Lab):
     def settle(self, target=None):
         """Waits until `target` are accepted or no more come; returns how many."""
         last, since = self.accepted(), time.monotonic()
-        while last != target and time.monotonic() - since < 0.1:
+        while last != target and time.monotonic() - since < STILL_S:
             time.sleep(0.005)
             now = self.accepted()
             if now != last:
@@ -136,17 +154,14 @@ class Ground(Lab):
         os.kill(self.pid, signal.SIGSTOP)
         try:
             sent = self.send(GATEWAY4, NODE4, count)
-            begin = cpu_s(self.pid)
         finally:
+            spent = Spent(self.pid)
             os.kill(self.pid, signal.SIGCONT)
-        time.sleep(WATCH_S)
-        middle = cpu_s(self.pid)
-        time.sleep(WATCH_S)
-        idle = (cpu_s(self.pid) - middle) / WATCH_S
         accepted = self.settle(before + count) - before
-        # While it worked it did not idle: total = work + idle share of the rest.
-        work_s = (middle - begin - idle * WATCH_S) / (1 - idle)
-        return drained(accepted, sent, work_s)
+        busy = spent.look()
+        spent = Spent(self.pid)
+        time.sleep(WATCH_S)
+        return drained(accepted, sent, busy.work_s(idle=spent.look()))
 
     # ---- a plain validator ----
 
@@ -181,14 +196,12 @@ class Ground(Lab):
         try:
             sent = self.send(SOCKETS4, SOCKETS_NODE4, count, scheme=scheme, master=False)
             process.send_signal(signal.SIGUSR1)
-            time.sleep(WATCH_S / 3)
+            time.sleep(WATCH_S / 3)  # at its end it takes what is still queued
             process.terminate()
             judged = self.judged(process)
         finally:
             process.kill()
-        found = drained(judged["accepted"], sent,
-                        judged["cpu_user_s"] + judged["cpu_system_s"])
-        return {**found, "user_ns": judged["cpu_user_s"] * 1e9 / count}
+        return drained(judged["accepted"], sent, judged["cpu_user_s"] + judged["cpu_system_s"])
 
 
 def rate_of(sent):
