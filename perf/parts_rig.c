@@ -313,10 +313,11 @@ parts_window_draw_commits(struct parts_window *window)
 	window_draw(window, 1);
 }
 
+/* A serial that is asked for stays new. In the ring the next one is, or its line would stay near. */
 void
 parts_window_draw_peeks(struct parts_window *window)
 {
-	window_draw(window, 0);
+	window_draw(window, window->params.pattern == PARTS_IN_RING);
 }
 
 /* Past the last one the line is that of the pass's beginning: one load too many, never none. */

@@ -50,8 +50,8 @@ struct parts_window *parts_window_create(const struct parts_window_params *param
 void parts_window_destroy(struct parts_window *window);
 
 /*
- * The next pass's operations: nodes drawn at random, of each a serial that it has not used. For
- * commits the serials are then used up; for peeks they are not.
+ * The next pass's operations: nodes drawn at random, of each a serial that it has not used. Those
+ * drawn for commits MUST be committed, by us and by the peer, before the next draw.
  */
 void parts_window_draw_commits(struct parts_window *window);
 void parts_window_draw_peeks(struct parts_window *window);
