@@ -68,7 +68,7 @@ Counters, medians of all passes, per credential:
   stage_S      TSC cycles of stage S, by bursts; stage_S_fast the fastest decile's; stages the sum
                (empty: what a burst costs without frames, of which the path has all but a part too)
 Options of our own: --quick, --kernel=NAME (of all rows that do not name one).)",
-	"0.3",
+	"0.2",
 	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged/96/4096"
 	"|(workers2|workers2_handoff|stages)/96/4096)$",
 };
@@ -158,6 +158,26 @@ struct Rig {
 	std::unique_ptr<Peer> peer;
 };
 
+template <typename Function>
+double
+timed_ns(Function pass)
+{
+	const double begin_ns = cpu_ns();
+
+	pass();
+	return (cpu_ns() - begin_ns) / kFrames;
+}
+
+// After another that brings nodes and code back into the caches, as the peer has one.
+double
+path_pass(path_rig *rig)
+{
+	path_rig_mint(rig);
+	path_rig_walk(rig, 0);
+	path_rig_mint(rig);
+	return timed_ns([&] { path_rig_walk(rig, 0); });
+}
+
 // A benchmark's function is called several times, and rows share what they are compared with: the
 // last few rigs are kept, since those of many nodes take long to make.
 Rig &
@@ -195,28 +215,9 @@ unsigned cpus[2];
 bool has_two_cpus;
 bool has_failed; // some row was wrong: the program says so at its end
 
-template <typename Function>
-double
-timed_ns(Function pass)
-{
-	const double begin_ns = cpu_ns();
-
-	pass();
-	return (cpu_ns() - begin_ns) / kFrames;
-}
-
-double
-path_pass(path_rig *rig)
-{
-	path_rig_mint(rig);
-	return timed_ns([&] { path_rig_walk(rig, 0); });
-}
-
 double
 peer_pass(Rig &rig)
 {
-	if (rig.peer == nullptr)
-		rig.peer = std::make_unique<Peer>(rig.rig.get());
 	rig.peer->load(rig.rig.get());
 	rig.peer->pass();
 	return timed_ns([&] { rig.peer->pass(); });
@@ -261,6 +262,8 @@ row_run(benchmark::State &state, const Row &row)
 	Rig &rig = rig_get(row.name, row.params);
 	std::vector<double> ours, peers, bases;
 
+	if (rig.peer == nullptr)
+		rig.peer = std::make_unique<Peer>(rig.rig.get());
 	for (auto _ : state) {
 		ours.push_back(path_pass(rig.rig.get()));
 		peers.push_back(peer_pass(rig));
@@ -292,23 +295,31 @@ pair_is_steady(const path_pair_time &time)
 	return time.is_whole && change < kRttChange && change > 1 / kRttChange;
 }
 
+// As path_pass, in threads on CPUs of their own.
+path_pair_time
+pair_pass(path_rig *rig, unsigned workers, const unsigned *on)
+{
+	path_pair_time time{};
+
+	path_rig_mint(rig);
+	path_pair_walk(rig, workers, on, nullptr, &time);
+	path_rig_mint(rig);
+	path_pair_walk(rig, workers, on, nullptr, &time);
+	return time;
+}
+
 // One worker on the first CPU, two, one worker on the second CPU: neighbours in time.
 bool
 pair_take(Pairs &pairs, path_rig *pair, path_rig *const ones[2])
 {
-	path_pair_time first{}, both{}, second{};
-	const uint64_t busy_before = path_rig_busy(pair);
+	const path_pair_time first = pair_pass(ones[0], 1, &cpus[0]);
+	const path_pair_time both = pair_pass(pair, 2, cpus);
+	const path_pair_time second = pair_pass(ones[1], 1, &cpus[1]);
 
-	path_rig_mint(pair);
-	path_rig_mint(ones[0]);
-	path_rig_mint(ones[1]);
-	path_pair_walk(ones[0], 1, &cpus[0], nullptr, &first);
-	path_pair_walk(pair, 2, cpus, nullptr, &both);
-	path_pair_walk(ones[1], 1, &cpus[1], nullptr, &second);
 	if (!first.is_whole || !second.is_whole || !pair_is_steady(both))
 		return false;
 	// Only what was not refused for want of room counts as work done.
-	const double busy = static_cast<double>(path_rig_busy(pair) - busy_before);
+	const double busy = static_cast<double>(both.busy);
 	const double one_ns = (first.ns + second.ns) / 2 / kFrames;
 	const double two_ns = both.ns / (2 * kFrames - busy);
 
@@ -500,15 +511,35 @@ size_set(path_rig_params &params, const std::string &size)
 	}
 }
 
+// Of a row that is there: its rig is used.
 void
-rows_register_accepted(const char *kernel)
+row_register_stages(const char *what, const Row &of)
+{
+	Row row = of;
+
+	row.base = of.name;
+	row.name = what + of.name.substr(of.name.find('/'));
+	row_register(row, of.params.worker_count > 1 ? pair_stages_run : stages_run);
+}
+
+// By stages at once: a rig of many nodes takes long to make.
+void
+rows_register_growth(const char *kernel)
 {
 	const std::string small = row_name("accepted", "96", 64);
 
-	for (uint32_t nodes : {64u, 4096u, 65536u, 1048576u})
-		row_register({row_name("accepted", "96", nodes), params_of(nodes, kernel),
-				     nodes == 64 ? "" : small, "x_growth"},
-			row_run);
+	for (uint32_t nodes : {64u, 4096u, 65536u, 1048576u}) {
+		const Row row = {row_name("accepted", "96", nodes), params_of(nodes, kernel),
+			nodes == 64 ? "" : small, "x_growth"};
+
+		row_register(row, row_run);
+		row_register_stages("stages", row);
+	}
+}
+
+void
+rows_register_sizes(const char *kernel)
+{
 	for (const char *size : {"300", "mixed"}) {
 		Row row = {row_name("accepted", size, 4096), params_of(4096, kernel),
 			row_name("accepted", "96", 4096), "x_plain"};
@@ -623,22 +654,10 @@ rows_register_pairs(const char *kernel)
 	}
 }
 
-// Of a row that is there: its rig is used.
-void
-row_register_stages(const char *what, const Row &of)
-{
-	Row row = of;
-
-	row.base = of.name;
-	row.name = what + of.name.substr(of.name.find('/'));
-	row_register(row, of.params.worker_count > 1 ? pair_stages_run : stages_run);
-}
-
 void
 rows_register_stages()
 {
-	for (const char *name : {"accepted/96/64", "accepted/96/4096", "accepted/96/65536",
-		     "accepted/300/4096", "accepted/mixed/4096"})
+	for (const char *name : {"accepted/300/4096", "accepted/mixed/4096"})
 		row_register_stages("stages", rows.at(name));
 	row_register_stages("stages_forged", rows.at("forged/96/4096"));
 	row_register_stages("stages_replayed", rows.at("replayed/96/4096"));
@@ -683,7 +702,8 @@ main(int argc, char **argv)
 	}
 	benchmark::AddCustomContext("kernel chosen", why);
 	has_two_cpus = path_pair_cpus(cpus);
-	rows_register_accepted(kernel);
+	rows_register_growth(kernel);
+	rows_register_sizes(kernel);
 	rows_register_kernels();
 	rows_register_refused(kernel);
 	rows_register_mixes(kernel);

@@ -206,6 +206,7 @@ path_pair_walk(struct path_rig *rig, unsigned workers, const unsigned *cpus,
 {
 	struct meeting meeting = {.workers = workers};
 	struct side sides[PATH_WORKERS_MAX] = {{0}};
+	const uint64_t busy = path_rig_busy(rig);
 	unsigned i;
 
 	for (i = 0; i < workers; i++) {
@@ -223,4 +224,5 @@ path_pair_walk(struct path_rig *rig, unsigned workers, const unsigned *cpus,
 	for (i = 0; i < workers; i++)
 		pthread_join(sides[i].thread, NULL);
 	time_fill(time, &meeting, sides);
+	time->busy = path_rig_busy(rig) - busy;
 }

@@ -18,6 +18,7 @@ extern "C" {
 struct path_pair_time {
 	double ns; /* wall clock, from the common start until the last credential had its verdict */
 	double rtt_ns[2]; /* before and after; 0 for one worker */
+	uint64_t busy;    /* refused for want of room in a hand-off ring */
 	bool is_whole;    /* no thread lost its CPU meanwhile */
 };
 
