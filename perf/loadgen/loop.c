@@ -218,6 +218,8 @@ run_mint_loop(struct run *run)
 		burst_count(run);
 	run->loop->results->tsc_spent = now - begin;
 	run_linger(run);
+	run->loop->results->forgotten =
+		run->loop->replies->flight.put_out + run->loop->verdicts->flight.put_out;
 	return run->is_stuck ? fail("the port has taken nothing for %u s: is its peer still there?",
 				       STUCK_S)
 			     : 0;

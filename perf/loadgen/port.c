@@ -15,11 +15,11 @@
 
 #include "perf/loadgen/fail.h"
 
-#define ARGUMENTS_MAX   24
-#define LCORES_SIZE     8192
-#define DESCRIPTORS_MAX 4096u
-#define POOL_CACHE      256u
-#define LINK_WAIT_MS    5000
+#define ARGUMENTS_MAX 24
+#define LCORES_SIZE   8192
+#define DESCRIPTORS   1024u
+#define POOL_CACHE    256u
+#define LINK_WAIT_MS  5000
 
 /* DPDK's own words, the first of which is the cause of what fails. */
 static char complaint[160];
@@ -166,7 +166,7 @@ queues_setup(const struct port *port, uint16_t rx_descriptors, uint16_t tx_descr
 static int
 device_start(struct port *port, const struct settings *settings)
 {
-	uint16_t rx = 1024, tx = 1024;
+	uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS;
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = {0};
 	struct rte_ether_addr mac;

@@ -268,6 +268,7 @@ report_json(FILE *to, const struct results *r, const struct settings *s, const s
 	json_number(to, "accepted_seen", r->accepted_seen);
 	json_number(to, "accepted_timed", r->accepted_timed);
 	json_number(to, "verdict_slots_lost", r->verdicts_lost);
+	json_number(to, "forgotten", r->forgotten);
 	fprintf(to, "  \"gateway_gone\": %s,\n", r->is_gateway_gone ? "true" : "false");
 	json_latency(to, "send_to_reply", &r->send_to_reply);
 	json_latency(to, "send_to_verdict", &r->send_to_verdict);

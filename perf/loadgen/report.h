@@ -31,6 +31,7 @@ struct results {
 	uint64_t accepted_seen;  /* verdicts read */
 	uint64_t accepted_timed;
 	uint64_t verdicts_lost; /* slots of the rings, by reading too slowly */
+	uint64_t forgotten;     /* under way, and put out of a table: not timed, not matched */
 	bool is_gateway_gone;
 	struct histogram mint_bursts; /* TSC cycles of each full burst: robust against preemption */
 	struct histogram send_to_reply;

@@ -24,7 +24,8 @@
 	X(MEMORY, "memory", "MB", "DPDK's memory (default 256)")                                   \
 	X(FILE_PREFIX, "file-prefix", "NAME", "DPDK's run-time directory (default: by process)")   \
 	X(QUEUES, "queues", "N", "transmit queues, bursts in turn (default 1)")                    \
-	X(DESCRIPTORS, "descriptors", "N", "of each queue (default: the device's, at most 4096)")  \
+	X(DESCRIPTORS, "descriptors", "N",                                                         \
+		"of each queue (default 1024, where the device lets choose)")                      \
 	X(MASTER, "master", "FILE", "the realm's master secret: keys of nodes 1 to N")             \
 	X(KEYS, "keys", "DIR", "node key files (*.key) instead")                                   \
 	X(REALM, "realm-id", "N", "the realm (with --master)")                                     \
