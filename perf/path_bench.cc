@@ -34,9 +34,8 @@ constexpr Harness kHarness = {
   accepted     genuine, sealed AES-128, checksums vouched for by a NIC; x_growth: to 64 nodes
   accepted_K   the same on tag kernel K (aesni: a machine without AVX-512)
   software     the path checks the checksums itself
-  forged       all have a wrong tag, all else right; x_accept
-  forgedN      N in 100 have; x_accept
-  forged_epochs  all, half of them under their node's second epoch; x_accept
+  forgedN      N in 100 have a wrong tag, all else right; x_accept
+  forged_epochs  all have, half of them under their node's second epoch; x_accept
   replayed     every serial was used before; x_accept
   duplicates   the same, and all want a reply: answered again; x_accept, to replies
   unknown      the realm has room for such nodes, but does not know them; x_accept
@@ -65,11 +64,11 @@ Counters, medians of all passes, per credential:
   retried      pairs in which it changed by more than 1.5, or a thread lost its CPU: taken again
   busy         refused because a hand-off ring was full, of all
   memory_mib   keys, windows, rings       window_bits   of each node
-  stage_S      TSC cycles of stage S, by bursts; stage_S_fast the fastest decile's; stages the sum
-               (empty: what a burst costs without frames, of which the path has all but a part too)
+  stage_S      TSC cycles of stage S, by bursts; stage_S_fast the fastest decile's; stages the sum,
+               without stage_empty: a burst that has no frames
 Options of our own: --quick, --kernel=NAME (of all rows that do not name one).)",
 	"0.2",
-	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged/96/4096"
+	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged100/96/4096"
 	"|(workers2|workers2_handoff|stages)/96/4096)$",
 };
 
@@ -589,13 +588,13 @@ rows_register_refused(const char *kernel)
 		row_register_changed(("forged" + std::to_string(percent)).c_str(), 4096, "x_accept",
 			kernel, [=](Params &params) { params.forged_percent = percent; });
 	for (uint32_t nodes : {64u, 4096u, 65536u})
-		row_register_changed("forged", nodes, "x_accept", kernel,
+		row_register_changed("forged100", nodes, "x_accept", kernel,
 			[](Params &params) { params.forged_percent = 100; });
 	row_register_changed("forged_epochs", 4096, "x_accept", kernel, [](Params &params) {
 		params.forged_percent = 100;
 		params.second_epoch = true;
 	});
-	Row large = {row_name("forged", "300", 4096), params_of(4096, kernel),
+	Row large = {row_name("forged100", "300", 4096), params_of(4096, kernel),
 		row_name("accepted", "300", 4096), "x_accept"};
 	size_set(large.params, "300");
 	large.params.forged_percent = 100;
@@ -659,7 +658,7 @@ rows_register_stages()
 {
 	for (const char *name : {"accepted/300/4096", "accepted/mixed/4096"})
 		row_register_stages("stages", rows.at(name));
-	row_register_stages("stages_forged", rows.at("forged/96/4096"));
+	row_register_stages("stages_forged100", rows.at("forged100/96/4096"));
 	row_register_stages("stages_replayed", rows.at("replayed/96/4096"));
 	row_register_stages("stages_replies10", rows.at("replies10/96/4096"));
 	row_register_stages("stages_suites", rows.at("suites/96/4096"));
