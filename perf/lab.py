@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 import time
 
 sys.dont_write_bytecode = True
@@ -96,6 +97,8 @@ def measure_all(options, folder):
     steps = measure.plan(programs, rounds, options.quick, last_durations(options.quick))
     began, before = time.monotonic(), os.getloadavg()
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    found = {"machine": machine.machine(), "versions": machine.versions(options.build),
+             "commit": machine.commit(ROOT)}
     progress = measure.Progress(steps, rounds)
     progress.say(f"perf lab: {len(steps)} steps, about {duration(sum(s.seconds for s in steps))}; "
                  f"report: {os.path.relpath(folder)}")
@@ -105,11 +108,11 @@ def measure_all(options, folder):
     return {
         "version": report.VERSION, "mode": "quick" if options.quick else "full",
         "started": started, "took_s": round(time.monotonic() - began, 1), "rounds": rounds,
-        "machine": machine.machine(), "versions": machine.versions(options.build),
-        "commit": machine.commit(ROOT), "load": {"before": before, "after": os.getloadavg()},
+        **found, "load": {"before": before, "after": os.getloadavg()},
         "steps": [{"program": s.program.key, "round": s.round, "took_s": round(s.took_s, 1),
                    "rows": len(s.rows), "failed": s.failed, "note": s.note} for s in steps],
-        "notes": notes(steps, options.build), "bars": bars.judge_all(rows), "rows": rows,
+        "notes": notes(steps, options.build), "rows": rows,
+        "bars": bars.judge_all(rows, options.quick),
         "plots": [],
     }
 
@@ -128,7 +131,8 @@ def print_bars(found, out):
     print(aligned(bars.HEAD, bars.lines(found["bars"]), bars.RIGHT), file=out)
     print(file=out)
     for line in bars.reasons(found["bars"]):
-        print(f"  not measured: {line}", file=out)
+        print(textwrap.fill(f"not measured: {line}", 110, initial_indent="  ",
+                            subsequent_indent="    "), file=out)
     print(f"  {count[bars.PASS]} pass, {count[bars.SHORT]} short, "
           f"{count[bars.NOT_MEASURED]} not measured; {machine.one_line(found)}", file=out)
 

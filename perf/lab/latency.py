@@ -18,16 +18,16 @@ def add_curves(rows, folder):
         if not name:
             continue
         link, what, load = name.groups()
-        found = buckets(os.path.join(folder, f"e2e-{link}-{what}-{load}.json"), what)
+        found = buckets(os.path.join(folder, f"e2e-{link}-{what}-{load}.json"))
         if found:
             row["extra"]["curve_us"] = curve(found)
 
 
-def buckets(path, what):
-    """[[greatest value in us, count], ...] of the generator's histogram to `what`, or []."""
+def buckets(path):
+    """[[greatest value in us, count], ...] of a histogram of the generator, or []."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)[f"send_to_{what}"]["buckets"]
+            return json.load(file)["buckets"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

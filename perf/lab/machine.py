@@ -8,7 +8,7 @@ import re
 import subprocess
 
 # Of all CPU flags, those that choose a kernel or bound it.
-FLAGS = ["aes", "vaes", "vpclmulqdq", "avx2", "avx512f", "avx512bw", "avx512vl", "avx512vbmi2",
+FLAGS = ["aes", "vaes", "vpclmulqdq", "avx2", "avx512f", "avx512bw", "avx512vl", "avx512_vbmi2",
          "gfni", "sha_ni", "constant_tsc", "nonstop_tsc"]
 PACKAGES = {"DPDK": "libdpdk", "libsodium": "libsodium", "OpenSSL": "libcrypto",
             "Google Benchmark": "benchmark"}
@@ -89,13 +89,15 @@ def versions(build):
 
 
 def compiler(build):
+    """The first line of what the build's C compiler says of its version."""
     try:
-        with open(os.path.join(build, "meson-info", "intro-compilers.json"),
-                  encoding="utf-8") as file:
-            c = json.load(file)["host"]["c"]
+        with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+            commands = [entry["command"].split() for entry in json.load(file)
+                        if entry["file"].endswith(".c")]
     except (OSError, ValueError, KeyError):
         return ""
-    return f"{c['id']} {c.get('version', '')}".strip()
+    words = [word for word in commands[0] if word != "ccache"] if commands else [""]
+    return (output(words[0], "--version").splitlines() or [""])[0]
 
 
 def build_warning(build):
@@ -147,7 +149,7 @@ def facts(report):
         ("kernel", f"{m['kernel']}, {m['system']}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in v.items())),
         ("commit", f"{c['id']}{changes}: {c['subject']}"),
-        ("run", f"{report['mode']}, {report['rounds']} rounds, {report['started']}, "
-                f"{report['took_s']:.0f} s"),
+        ("run", f"{report['mode']}, rounds: {report['rounds']}, begun {report['started']}, "
+                f"took {report['took_s']:.0f} s"),
         ("load average", f"{load['before'][0]:.2f} before, {load['after'][0]:.2f} after"),
     ]

@@ -177,23 +177,28 @@ def percentiles(row):
 
 
 def latency(rows):
-    found = [(row, percentiles(row)) for name, row in rows.items()
-             if name.startswith("e2e/") and "latency" in name]
-    found = [(row, points) for row, points in found if len(points) > 2]
+    found = []
+    for name, row in rows.items():
+        match = re.fullmatch(r"e2e/([^/]+)/latency-([^/]+)/(\d+)/\d+", name)
+        if match and len(percentiles(row)) > 2:
+            link, what, load = match.groups()
+            found.append((f"{link}, to {what}, {load} % load", percentiles(row)))
     if not found:
         return None
     text, lines = "", []
-    for i, (row, points) in enumerate(found[:len(LATENCY_COLOURS)]):
+    for i, (title, points) in enumerate(found[:len(LATENCY_COLOURS)]):
         text += block(f"l{i}", [[nines(percent), us] for percent, us in points
                                 if percent < 100 and us > 0])
-        title = row["name"].removeprefix("e2e/").replace("/", " ")
         lines.append(f'$l{i} using 1:2 with lines linewidth 2.5 linecolor rgb '
                      f'"{LATENCY_COLOURS[i]}" title "{escape(title)}"')
     return text + f"""\
 set logscale y
+set bmargin 5.5
+set key maxrows 2
 set xtics ({NINES})
 set xlabel "share of credentials answered within"
 set ylabel "microseconds"
+set xrange [0:*] noextend
 plot {", ".join(lines)}
 """
 

@@ -37,6 +37,8 @@ class AtLeast(unittest.TestCase):
         found = judge("path", [recorded.row("path/accepted/96/4096", 64.38, [0.6, 0.7])])
         self.assertEqual((found["peer"], found["ours"]), ("40.0 ns IPsec-MB jobs", "64.4 ns"))
         self.assertEqual(bars.spread_text(found), "0.60 … 0.70")
+        found = judge("path", [recorded.row("path/accepted/96/4096", 64.38, [0.6])])
+        self.assertEqual(bars.spread_text(found), "")
 
 
 class AtMost(unittest.TestCase):
@@ -62,7 +64,8 @@ class AtMost(unittest.TestCase):
         found = judge("memif-added", rows)
         self.assertEqual((found["result"], found["ratio"], found["bar"]),
                          (bars.PASS, 14.5, "≤ 16 ns"))
-        self.assertEqual(found["runs"], [14.0, 14.5, 15.1])
+        self.assertEqual((found["runs"], found["ours"], found["peer"]),
+                         ([14.0, 14.5, 15.1], "70.0 ns", "55.5 ns testpmd rxonly"))
         rows[0]["extra"].update(added_ns=16.1, added_ns_runs=[16.1])
         self.assertEqual(judge("memif-added", rows)["result"], bars.SHORT)
 
@@ -95,12 +98,6 @@ class Refused(unittest.TestCase):
         found = judge("refuse", rows)
         self.assertEqual((found["result"], found["rows"]), (bars.SHORT, ["path/replayed/96/4096"]))
 
-    def test_two_workers_are_beside_one(self):
-        row = recorded.row("path/workers2/96/4096", 32.0, [2.0], extra={
-            "base_ns": 60.0, "x_scale": 1.92, "x_scale_runs": [1.92]})
-        found = judge("cores", [row])
-        self.assertEqual((found["result"], found["peer"]), (bars.PASS, "60.0 ns one worker"))
-
 
 class NotMeasured(unittest.TestCase):
     def test_without_rows_every_bar_says_why(self):
@@ -125,6 +122,12 @@ class NotMeasured(unittest.TestCase):
         found = judge("munge", [row])
         self.assertEqual((found["result"], found["peer"]),
                          (bars.NOT_MEASURED, "0.013 M/s munged 0.5.15"))
+
+    def test_a_quick_run_says_what_it_leaves_to_the_full_one(self):
+        for quick in (False, True):
+            why = {bar["key"]: bar["why"] for bar in bars.judge_all([], quick)}
+            self.assertEqual("make perf" in why["growth-1m"], quick)
+            self.assertNotIn("make perf", why["growth-64k"])
 
     def test_reasons_are_given_once(self):
         why = bars.reasons(bars.judge_all([]))

@@ -37,7 +37,7 @@ class AddCurves(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "e2e-memif-verdict-50.json"), "w",
                       encoding="utf-8") as file:
-                json.dump({"send_to_verdict": {"unit": "us", "buckets": [[12.5, 100]]}}, file)
+                json.dump({"unit": "us", "buckets": [[12.5, 100]]}, file)
             with open(os.path.join(folder, "e2e-memif-reply-50.json"), "w",
                       encoding="utf-8") as file:
                 file.write("cut sho")
