@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Stage 2: everything that can be said of a claim without its tag. A refusal here is cheap, but
+ * Stage 2: what can be said of a claim without its tag. A refusal here is cheap, but
  * unproved: counted apart and never answered. So from WRONG_ORIGIN on, where an honest node must
  * learn why, a credential that wants a reply keeps its refusal provisionally and is proved first.
  *
@@ -10,6 +10,7 @@
  */
 
 #include "dataplane/burst.h"
+#include "dataplane/record.h"
 
 #define US_A_SECOND 1000000u
 
@@ -86,8 +87,8 @@ admit_claims(const struct burst *burst, struct burst_item *item)
 }
 
 /* Which of them it is that is not there. Only LIVE slots have a suite: others' keys are gone. */
-static __attribute__((noinline)) enum verdict
-admit_key_rare(const struct view *view, struct burst_item *item)
+static enum verdict
+admit_key(const struct view *view, struct burst_item *item)
 {
 	const struct verdict_record *record = &item->record;
 	const enum verdict verdict =
@@ -95,31 +96,71 @@ admit_key_rare(const struct view *view, struct burst_item *item)
 
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	if (item->key.slot->suite != item->suite)
+	if (item->key.slot->suite != item->slot_word >> 24)
 		return VERDICT_UNSUPPORTED;
 	return view_is_valid_now(view, item->key.slot) ? VERDICT_NONE : VERDICT_UNKNOWN_EPOCH;
 }
 
-/* The node's current epoch, valid now, is what it nearly always is: two comparisons of words. */
-static enum verdict
-admit_key(const struct view *view, struct burst_item *item)
+/* By all the rules. */
+static __attribute__((noinline)) enum verdict
+admit_general(const struct burst *burst, struct burst_item *item)
 {
-	const struct key_slot *slot = &view->slots[item->key.window];
-	const uint32_t wanted =
-		item->record.epoch | KEY_SLOT_LIVE << 16 | (uint32_t)item->suite << 24;
-	uint32_t found;
+	enum verdict verdict = admit_key(&burst->view, item);
 
-	memcpy(&found, (const uint8_t *)slot + offsetof(struct key_slot, epoch), sizeof(found));
-	item->key.slot = slot;
-	if (memcmp(&slot->realm, &item->record.realm, 8) == 0 && found == wanted &&
-		view_is_valid_now(view, slot))
-		return VERDICT_NONE;
-	return admit_key_rare(view, item);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	verdict = admit_claims(burst, item);
+	if (verdict == VERDICT_NONE || !item_wants_reply(item))
+		return verdict;
+	item->record.verdict = (uint8_t)verdict;
+	return VERDICT_NONE;
 }
 
-/* First pass: the key and the claims; the windows of what is left are on their way. */
-static unsigned
-admit_items(struct worker *worker, unsigned count)
+/*
+ * The node's current epoch, valid now, is what it nearly always is: compared without a branch until
+ * all is.
+ */
+static inline bool
+admit_slot_is_usual(const struct view *view, const struct burst_item *item)
+{
+	const struct key_slot *slot = &view->slots[item->key.window];
+	uint64_t names;
+	uint32_t word;
+
+	memcpy(&names, &slot->realm, sizeof(names));
+	memcpy(&word, (const uint8_t *)slot + offsetof(struct key_slot, epoch), sizeof(word));
+	return ((names ^ record_load(&item->record, RECORD_AT_NAMES)) | (word ^ item->slot_word)) ==
+		       0 &&
+	       view_is_valid_now(view, slot) &&
+	       (!view_has_prefixes(slot) ||
+		       view_prefixes_have(view, slot, item->msg + CRED_AT_ORIGIN));
+}
+
+static inline enum verdict
+admit_item(const struct burst *burst, struct burst_item *item)
+{
+	if (!item->is_usual || !admit_slot_is_usual(&burst->view, item))
+		return admit_general(burst, item);
+	item->key.slot = &burst->view.slots[item->key.window];
+	return VERDICT_NONE;
+}
+
+/* Whose it is, if there is a choice; the window's line will be there when the tags are done. */
+static inline void
+admit_owner(const struct worker *worker, struct burst_item *item)
+{
+	if (worker->worker_count > 1)
+		item->owner =
+			(uint8_t)table_shard_owner(item->key.slot->shard, worker->worker_count);
+	else
+		item->owner = 0;
+	if (item->owner == worker->index)
+		replay_window_prefetch(worker->replay, item->key.window);
+}
+
+/* What is left is laid out for the tag kernels. */
+unsigned
+burst_admit(struct worker *worker, unsigned count)
 {
 	struct burst *burst = &worker->burst;
 	unsigned live = 0;
@@ -127,70 +168,17 @@ admit_items(struct worker *worker, unsigned count)
 
 	for (n = 0; n < count; n++) {
 		struct burst_item *item = &burst->items[burst->live[n]];
-		enum verdict verdict = admit_key(&burst->view, item);
-
-		if (verdict == VERDICT_NONE) {
-			item->owner = (uint8_t)table_shard_owner(
-				item->key.slot->shard, worker->worker_count);
-			if (item->owner == worker->index)
-				replay_window_prefetch(worker->replay, item->key.window);
-			verdict = admit_claims(burst, item);
-			if (verdict != VERDICT_NONE && item_wants_reply(item)) {
-				item->record.verdict = (uint8_t)verdict;
-				verdict = VERDICT_NONE;
-			}
-		}
-		if (verdict != VERDICT_NONE)
-			deliver_refused(worker, &item->record, verdict, false);
-		else
-			burst->live[live++] = burst->live[n];
-	}
-	return live;
-}
-
-/*
- * A window peek, by the owner only: another worker's would be a hint at best, and would take the
- * line away from the owner. What wants a reply is looked up once it is proved.
- */
-static enum verdict
-admit_window(const struct worker *worker, const struct burst_item *item)
-{
-	enum replay_result seen;
-
-	if (item->owner != worker->index || item_wants_reply(item))
-		return VERDICT_NONE;
-	seen = replay_window_peek_line(worker->replay, item->key.window, item->record.serial);
-	if (seen == REPLAY_NEW)
-		return VERDICT_NONE;
-	return seen == REPLAY_STALE ? VERDICT_STALE : VERDICT_REPLAYED;
-}
-
-/* Second pass: the windows. What is left is laid out for the tag kernels. */
-static unsigned
-admit_windows(struct worker *worker, unsigned count)
-{
-	struct burst *burst = &worker->burst;
-	unsigned live = 0;
-	unsigned n;
-
-	for (n = 0; n < count; n++) {
-		const struct burst_item *item = &burst->items[burst->live[n]];
-		const enum verdict verdict = admit_window(worker, item);
+		const enum verdict verdict = admit_item(burst, item);
 
 		if (verdict != VERDICT_NONE) {
 			deliver_refused(worker, &item->record, verdict, false);
 			continue;
 		}
+		admit_owner(worker, item);
 		burst->slots[live] = item->key.slot;
 		burst->msgs[live] = item->msg;
 		burst->sizes[live] = item->span_size;
 		burst->live[live++] = burst->live[n];
 	}
 	return live;
-}
-
-unsigned
-burst_admit(struct worker *worker, unsigned count)
-{
-	return admit_windows(worker, admit_items(worker, count));
 }

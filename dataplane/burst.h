@@ -12,6 +12,7 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/bucket.h"
+#include "dataplane/claim.h"
 #include "dataplane/frame.h"
 #include "dataplane/handoff.h"
 #include "dataplane/view.h"
@@ -29,13 +30,15 @@
 struct burst_item {
 	_Alignas(64) struct verdict_record record;
 	const uint8_t *msg; /* the credential */
-	uint64_t issued_us;
 	struct view_key key;
-	uint32_t ttl_s;
+	uint32_t slot_word; /* epoch, state and suite that its key slot has to have */
 	uint16_t span_size; /* bytes under the tag */
-	uint8_t suite;
-	uint8_t l3;    /* offset of the IP header in the frame */
-	uint8_t owner; /* worker */
+	uint8_t l3;         /* offset of the IP header in the frame */
+	uint8_t owner;      /* worker */
+	bool is_usual;      /* nothing is left to be said of its claims (dataplane/claim.h) */
+	/* Unless it is usual: */
+	uint32_t ttl_s;
+	uint64_t issued_us;
 };
 static_assert(sizeof(struct burst_item) == 128, "two lines per credential");
 
@@ -46,7 +49,8 @@ struct burst {
 	uint64_t mono_us; /* monotonic clock */
 	uint64_t mono_ms;
 	uint64_t incarnation_max; /* upper half of serials, where clocks are compared */
-	uint32_t groups;          /* bitmap of those that are in use and have a ring here */
+	struct claim_clock clock;
+	uint32_t groups; /* bitmap of those that are in use and have a ring here */
 	uint8_t live[BURST_FRAMES_MAX];
 	/* In the order of live, from admit on and from verify on. */
 	const struct key_slot *slots[BURST_FRAMES_MAX];
@@ -115,13 +119,23 @@ struct worker {
 	struct frame_shape shapes[SETUP_PORTS_MAX];
 	unsigned index;
 	unsigned worker_count;
-	uint64_t generation;   /* of the table in use */
-	unsigned handoff_next; /* peer that is drained first */
+	uint64_t generation;                     /* of the table in use */
+	struct claim_shape claims[CLAIM_SHAPES]; /* learnt in that generation */
+	unsigned handoff_next;                   /* peer that is drained first */
 	struct deliver deliver;
 	struct answers answers;
 	struct own_run run;
 	struct worker_config config;
 };
+
+/* ---- worker.c: what is around the stages ---- */
+
+/* Takes the table that is in force, for this burst, and the time. */
+void burst_open(
+	struct worker *worker, const struct burst_frame *frames, uint64_t now_us, uint64_t mono_us);
+
+/* Lets go of the table. */
+void burst_close(struct worker *worker);
 
 /* ---- the stages, in their order ---- */
 
@@ -179,6 +193,13 @@ stat_add(_Atomic uint64_t *counter, uint64_t count)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count,
 		memory_order_relaxed);
+}
+
+/* As the first bytes of a live key slot that would do, from its epoch on. */
+static inline uint32_t
+item_slot_word(uint16_t epoch, uint8_t suite)
+{
+	return epoch | (uint32_t)KEY_SLOT_LIVE << 16 | (uint32_t)suite << 24;
 }
 
 static inline bool

@@ -8,7 +8,6 @@
 
 #include "dataplane/burst.h"
 #include "dataplane/record.h"
-#include "wire/cred_parse.h"
 
 /*
  * How many frames ahead the loop fetches: far enough that a line from L3 is there in time, near
@@ -68,11 +67,12 @@ item_fill(struct burst_item *item, const struct wire_cred *cred,
 	memcpy(&salt, cred->msg + CRED_AT_SALT, sizeof(salt));
 	record_fill(&item->record, cred, datagram, salt);
 	item->msg = cred->msg;
-	item->issued_us = cred->issued_us;
-	item->ttl_s = cred->ttl_s;
+	item->slot_word = item_slot_word(cred->epoch, cred->suite);
 	item->span_size = cred->span_size;
-	item->suite = cred->suite;
 	item->l3 = datagram->l3;
+	item->is_usual = false;
+	item->ttl_s = cred->ttl_s;
+	item->issued_us = cred->issued_us;
 }
 
 /* Its realm and the place of its node's slot, which is then on its way. */
@@ -108,20 +108,22 @@ parse_judge(const struct view *view, enum frame_class class, enum wire_result re
 	return result == WIRE_OK ? parse_key(view, cred, key) : VERDICT_UNSUPPORTED;
 }
 
-/* Whatever it is: a credential of another format, or what there is of a claim, refused. */
+/* Any credential, by all the rules; another one of its sort may then be a usual one. */
 static __attribute__((noinline)) enum verdict
-parse_rare(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
+parse_general(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
 	struct burst_item *item)
 {
+	struct burst *burst = &worker->burst;
 	struct wire_cred cred;
 	const enum wire_result result =
 		parse_format(datagram->payload, datagram->payload_size, &cred);
-	const enum verdict verdict =
-		parse_judge(&worker->burst.view, class, result, &cred, &item->key);
+	const enum verdict verdict = parse_judge(&burst->view, class, result, &cred, &item->key);
 	struct verdict_record record = {0};
 
 	if (verdict == VERDICT_NONE) {
 		item_fill(item, &cred, datagram);
+		claim_shape_learn(claim_shape_of(worker->claims, cred.msg), &burst->view, &cred,
+			item->key.realm);
 		return VERDICT_NONE;
 	}
 	record_fill(&record, &cred, datagram, 0);
@@ -129,21 +131,68 @@ parse_rare(struct worker *worker, enum frame_class class, const struct frame_dat
 	return verdict;
 }
 
-/* A good native credential, in registers; everything else is looked at once more, apart. */
+/* What record_fill does, from words: salt and audience; serial, source, realm, node; the rest. */
+static inline void
+record_fill_usual(struct verdict_record *record, const struct claim_words *words,
+	const struct frame_datagram *datagram, uint32_t mark, uint32_t shape)
+{
+	const __m128d source = _mm_castsi128_pd(claim_source(datagram->source));
+	__m128i *quarters = (__m128i *)record;
+
+	_mm_store_si128(&quarters[0], _mm_unpackhi_epi64(words->last, words->last));
+	_mm_store_pd(
+		(double *)&quarters[1], _mm_shuffle_pd(_mm_castsi128_pd(words->serial), source, 1));
+	_mm_store_pd(
+		(double *)&quarters[2], _mm_shuffle_pd(source, _mm_castsi128_pd(words->names), 3));
+	record_store(record, RECORD_AT_TAIL,
+		(uint64_t)(shape & 0x00ff0000) << 32 | (uint64_t)(mark & CRED_FLAG_REPLY) << 55 |
+			(uint64_t)(mark >> 16) << 32 |
+			(uint64_t)(uint16_t)(shape - CRED_SIZE_MIN) << 16 | datagram->source_port);
+}
+
+/* A native credential of a sort that was seen before, of which nothing is to be refused. */
+static inline bool
+parse_usual(struct worker *worker, const struct frame_datagram *datagram, struct burst_item *item)
+{
+	const uint8_t *msg = datagram->payload;
+	const struct claim_shape *claim;
+	struct claim_words words;
+	uint32_t shape, mark, node;
+
+	if (datagram->payload_size < CRED_SIZE_MIN)
+		return false;
+	claim = claim_shape_of(worker->claims, msg);
+	words = claim_words_load(msg);
+	shape = load_be32(msg + CRED_AT_SUITE);
+	mark = load_be32(msg + CRED_AT_EPOCH);
+	node = load_be32(msg + CRED_AT_NODE);
+	if (!claim_has_shape(claim, &words, datagram->source) ||
+		(shape & UINT16_MAX) != datagram->payload_size ||
+		!claim_is_current(claim, &worker->burst.clock, node,
+			load_be64(msg + CRED_AT_SERIAL), load_be64(msg + CRED_AT_ISSUED)))
+		return false;
+	record_fill_usual(&item->record, &words, datagram, mark, shape);
+	item->msg = msg;
+	item->key.realm = claim->realm;
+	item->key.window = claim->base + node;
+	item->key.groups = claim->groups;
+	item->slot_word = item_slot_word((uint16_t)(mark >> 16), (uint8_t)(shape >> 24));
+	item->span_size = (uint16_t)(shape - CRED_TAG_SIZE);
+	item->l3 = datagram->l3;
+	item->is_usual = true;
+	view_slot_prefetch(&worker->burst.view, item->key.window);
+	return true;
+}
+
 static inline enum verdict
 parse_item(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
 	struct burst_item *item)
 {
 	const struct frame_datagram copy = *datagram;
-	struct wire_cred cred;
 
-	if (class == FRAME_CREDENTIAL && copy.payload_size >= CRED_SIZE_MIN &&
-		cred_parse_inline(copy.payload, copy.payload_size, &cred) == WIRE_OK &&
-		parse_key(&worker->burst.view, &cred, &item->key) == VERDICT_NONE) {
-		item_fill(item, &cred, &copy);
+	if (class == FRAME_CREDENTIAL && parse_usual(worker, &copy, item))
 		return VERDICT_NONE;
-	}
-	return parse_rare(worker, class, &copy, item);
+	return parse_general(worker, class, &copy, item);
 }
 
 /* What is no credential at all. */

@@ -90,14 +90,17 @@ worker_online(struct worker *worker)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-static void
+void
 burst_open(
 	struct worker *worker, const struct burst_frame *frames, uint64_t now_us, uint64_t mono_us)
 {
+	const uint64_t generation =
+		atomic_load_explicit(&worker->config.table->generation, memory_order_acquire);
 	struct burst *burst = &worker->burst;
 
-	worker->generation =
-		atomic_load_explicit(&worker->config.table->generation, memory_order_acquire);
+	if (generation != worker->generation)
+		memset(worker->claims, 0, sizeof(worker->claims));
+	worker->generation = generation;
 	view_open(&burst->view, worker->config.table, worker->generation,
 		worker->replay->slot_count, now_us);
 	burst->frames = frames;
@@ -105,10 +108,14 @@ burst_open(
 	burst->mono_us = mono_us;
 	burst->mono_ms = mono_us / 1000;
 	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
+	burst->clock = (struct claim_clock){
+		.now_us = now_us,
+		.serial_max = claim_serial_max(burst->incarnation_max),
+	};
 	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 
-static void
+void
 burst_close(struct worker *worker)
 {
 	atomic_store_explicit(&worker->stats->seen, worker->generation, memory_order_release);

@@ -559,17 +559,17 @@ serial_freshness_ignores_clocks(void **state)
 /* ---- the window, unproved ---- */
 
 static void
-marked_and_stale_are_refused_without_proof(void **state)
+marked_and_stale_are_refused_once_proved(void **state)
 {
 	struct cred_fields fields = fixture_fields(&fixture, 5000);
 
 	(void)state;
 	assert_int_equal(fixture_judge(&fixture, &fields), VERDICT_ACCEPTED);
 	assert_int_equal(fixture_judge(&fixture, &fields), VERDICT_REPLAYED);
-	assert_false(fixture.is_proved);
+	assert_true(fixture.is_proved);
 	fields.serial = 5000 - fixture.params.window_bits;
 	assert_int_equal(fixture_judge(&fixture, &fields), VERDICT_STALE);
-	assert_false(fixture.is_proved);
+	assert_true(fixture.is_proved);
 	fields.serial++;
 	assert_int_equal(fixture_judge(&fixture, &fields), VERDICT_ACCEPTED);
 }
@@ -664,7 +664,7 @@ main(void)
 			incarnation_a_day_ahead_is_not_yet_valid, setup, teardown),
 		cmocka_unit_test_setup_teardown(serial_freshness_ignores_clocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			marked_and_stale_are_refused_without_proof, setup, teardown),
+			marked_and_stale_are_refused_once_proved, setup, teardown),
 		cmocka_unit_test_setup_teardown(first_of_all_that_apply, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_yet_valid_before_expired, setup, teardown),
 	};

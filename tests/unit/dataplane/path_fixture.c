@@ -354,6 +354,7 @@ fixture_init(struct fixture *f, const struct fixture_params *params)
 	f->mono_us = FIXTURE_MONO_US;
 	table_create(f);
 	policy_fill(f);
+	f->policy_seen = memory_map(f, sizeof(*f->policy_seen));
 	replay_create(f);
 	rings_create(f);
 	f->stats = memory_map(f, stats_size(f->params.worker_count));
@@ -372,6 +373,7 @@ fixture_fini(struct fixture *f)
 	rings_destroy(f);
 	memory_unmap(f->stats, stats_size(f->params.worker_count));
 	memory_unmap(f->replay_mapping, f->replay_size);
+	memory_unmap(f->policy_seen, sizeof(*f->policy_seen));
 	memory_unmap(f->table, f->table->size);
 }
 
@@ -706,6 +708,17 @@ fixture_frame_mint(struct fixture *f, struct fixture_frame *frame, const struct 
 
 /* ---- bursts ---- */
 
+/* A policy changed in place is a new one, as if control had published it in the same half. */
+static void
+publish_if_changed(struct fixture *f)
+{
+	if (memcmp(f->policy, f->policy_seen, sizeof(*f->policy)) == 0)
+		return;
+	*f->policy_seen = *f->policy;
+	if (atomic_load(&f->table->generation) & 1)
+		atomic_fetch_add(&f->table->generation, 2);
+}
+
 /* Each frame lies in memory of exactly its size, so that a sanitizer sees a byte too far. */
 void
 fixture_burst(
@@ -726,6 +739,7 @@ fixture_burst(
 			.checksum = frames[i]->checksum,
 		};
 	}
+	publish_if_changed(f);
 	worker_burst_at(f->workers[worker], burst, count, f->now_us, f->mono_us, &f->result);
 	for (i = 0; i < count; i++)
 		free(copies[i]);

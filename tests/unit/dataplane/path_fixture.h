@@ -55,7 +55,8 @@ struct fixture {
 	struct fixture_params params;
 	uint8_t master[KDF_KEY_SIZE];
 	struct table_header *table;
-	struct table_policy *policy; /* of the half in force, here to be changed */
+	struct table_policy *policy;      /* of the half in force, here to be changed */
+	struct table_policy *policy_seen; /* as the last burst had it */
 	struct key_slot *slots;
 	struct key_slot *replies;
 	struct key_slot *extras;
