@@ -43,21 +43,30 @@ deliver_ring_prefetch(const struct verdict_writer *writer, uint32_t slots)
  * each is noted in `payloads`, if that is not NULL. MUST have room.
  */
 static inline unsigned
-deliver_records(struct worker *worker, const struct verdict_record *record, uint32_t groups,
-	uint8_t **payloads)
+deliver_quarters(struct worker *worker, const verdict_quarter_t record[VERDICT_QUARTERS],
+	uint32_t payload_size, uint32_t groups, uint8_t **payloads)
 {
-	const uint32_t slots = payloads != NULL ? deliver_slots(record->payload_size) : 1;
 	unsigned count = 0;
 
 	for (; groups != 0; groups &= groups - 1, count++) {
 		struct deliver_ring *ring = &worker->deliver.rings[__builtin_ctz(groups)];
 		uint8_t *payload;
 
-		deliver_ring_prefetch(&ring->writer, slots);
-		payload = verdict_writer_append(&ring->writer, record);
+		deliver_ring_prefetch(&ring->writer, deliver_slots(payload_size));
+		payload = verdict_writer_append_quarters(&ring->writer, record, payload_size);
 		if (payloads != NULL)
 			payloads[count] = payload;
 	}
 	worker->deliver.written += count;
 	return count;
+}
+
+static inline unsigned
+deliver_records(struct worker *worker, const struct verdict_record *record, uint32_t groups,
+	uint8_t **payloads)
+{
+	verdict_quarter_t quarters[VERDICT_QUARTERS];
+
+	memcpy(quarters, record, sizeof(quarters));
+	return deliver_quarters(worker, quarters, record->payload_size, groups, payloads);
 }

@@ -129,3 +129,12 @@ view_audience_find(const struct table_realm *realm, uint32_t audience, uint32_t 
 
 /* Bitmap of the groups that are in use. */
 uint32_t view_groups(const struct view *view);
+
+/* Uid and gid of the group's reader, in the halves of a word as in a credential's restriction. */
+static inline uint64_t
+view_reader(const struct view *view, unsigned group)
+{
+	const struct table_group *found = &view->policy->groups[group];
+
+	return (uint64_t)found->reader_gid << 32 | found->reader_uid;
+}

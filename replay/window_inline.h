@@ -85,18 +85,35 @@ replay_line_peek(const struct replay_node *node, uint64_t top, uint64_t serial)
 										 : REPLAY_NEW;
 }
 
-static inline enum replay_result
-replay_line_commit(struct replay_node *node, uint64_t top, uint64_t serial)
+/* Is the serial new, for certain and by the line alone? */
+static inline bool
+replay_line_is_new(const struct replay_node *node, uint64_t top, uint64_t serial)
+{
+	const uint64_t *word = &node->words[serial / REPLAY_WORD_BITS % REPLAY_INLINE_WORDS];
+
+	return replay_line_has(top, serial) && node->bits_log2 >= REPLAY_LINE_BITS_LOG2 &&
+	       !(replay_word_load(word) & replay_serial_bit(serial));
+}
+
+/* MUST be new, and in the line. */
+static inline void
+replay_line_mark(struct replay_node *node, uint64_t top, uint64_t serial)
 {
 	uint64_t *word = &node->words[serial / REPLAY_WORD_BITS % REPLAY_INLINE_WORDS];
-	const enum replay_result result = replay_line_peek(node, top, serial);
 
-	if (result != REPLAY_NEW)
-		return result;
 	replay_word_store(word, *word | replay_serial_bit(serial));
 	if (serial > top)
 		replay_word_store(&node->top, serial);
-	return REPLAY_NEW;
+}
+
+static inline enum replay_result
+replay_line_commit(struct replay_node *node, uint64_t top, uint64_t serial)
+{
+	const enum replay_result result = replay_line_peek(node, top, serial);
+
+	if (result == REPLAY_NEW)
+		replay_line_mark(node, top, serial);
+	return result;
 }
 
 /* Statistics of the node: their order does not matter. */

@@ -20,8 +20,14 @@
 #define VERDICT_STORE_STEP() ((void)0)
 #endif
 
-/* A slot's bytes as the words they are copied by. */
+/* A slot's bytes as the words readers copy them by. */
 typedef uint64_t __attribute__((may_alias)) verdict_word_t;
+
+/* A slot as the four pieces it is written in: aligned, so that no kill finds half of one. */
+typedef uint64_t verdict_quarter_t __attribute__((vector_size(16), may_alias));
+#define VERDICT_QUARTERS 4u
+static_assert(
+	VERDICT_QUARTERS * sizeof(verdict_quarter_t) == sizeof(struct verdict_record), "a slot");
 
 static inline struct verdict_record *
 verdict_writer_slot(const struct verdict_writer *writer, uint64_t position)
@@ -70,37 +76,46 @@ verdict_writer_reserve(struct verdict_writer *writer, uint32_t slots)
 	verdict_counter_store(&ring->voided, writer->position);
 }
 
-/* In words, since the fields were just stored one by one; stamp and audience are the last. */
+/* The stamp is in the first quarter, which is the last to be stored. */
 static inline void
-verdict_slot_fill(struct verdict_record *slot, const struct verdict_record *record, uint64_t stamp)
+verdict_slot_fill(struct verdict_record *slot, const verdict_quarter_t quarters[VERDICT_QUARTERS],
+	uint64_t position)
 {
-	const uint32_t first[2] = {(uint32_t)stamp, record->audience};
-	const verdict_word_t *from = (const verdict_word_t *)record;
-	verdict_word_t *to = (verdict_word_t *)slot;
-	uint64_t word;
-	size_t i;
+	verdict_quarter_t *to = (verdict_quarter_t *)slot;
+	verdict_quarter_t first = quarters[0];
 
-#pragma GCC unroll 8
-	for (i = 1; i < sizeof(*slot) / sizeof(word); i++)
-		__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
-	memcpy(&word, first, sizeof(word));
-	__atomic_store_n(&to[0], word, __ATOMIC_RELEASE);
+	first[0] = (first[0] & ~(uint64_t)UINT32_MAX) | (uint32_t)(position + 1);
+	to[1] = quarters[1];
+	to[2] = quarters[2];
+	to[3] = quarters[3];
+	atomic_thread_fence(memory_order_release);
+	to[0] = first;
 	VERDICT_STORE_STEP();
 }
 
 static inline uint8_t *
-verdict_writer_append(struct verdict_writer *writer, const struct verdict_record *record)
+verdict_writer_append_quarters(struct verdict_writer *writer,
+	const verdict_quarter_t quarters[VERDICT_QUARTERS], uint32_t payload_size)
 {
 	const uint64_t position = writer->position;
-	const uint64_t next = position + 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size);
+	const uint64_t next = position + 1 + VERDICT_PAYLOAD_SLOTS(payload_size);
 	struct verdict_record *slot = verdict_writer_slot(writer, position);
 
 	assert(next <= writer->end);
 	if (next < writer->end)
 		verdict_slot_void(verdict_writer_slot(writer, next), next);
-	verdict_slot_fill(slot, record, position + 1);
+	verdict_slot_fill(slot, quarters, position);
 	writer->position = next;
 	return (uint8_t *)(slot + 1);
+}
+
+static inline uint8_t *
+verdict_writer_append(struct verdict_writer *writer, const struct verdict_record *record)
+{
+	verdict_quarter_t quarters[VERDICT_QUARTERS];
+
+	memcpy(quarters, record, sizeof(quarters));
+	return verdict_writer_append_quarters(writer, quarters, record->payload_size);
 }
 
 static inline void
