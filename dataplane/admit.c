@@ -158,6 +158,30 @@ admit_owner(const struct worker *worker, struct burst_item *item)
 		replay_window_prefetch(worker->replay, item->key.window);
 }
 
+/*
+ * Which serials are going to move their window on? One in 64 in order, but what that touches lies
+ * far away. A hint: only stage own decides.
+ */
+static void
+admit_ahead(struct worker *worker, unsigned count)
+{
+	struct burst *burst = &worker->burst;
+	const struct replay_store *replay = worker->replay;
+	unsigned ahead_count = 0;
+	unsigned n;
+
+	for (n = 0; n < count; n++) {
+		const struct burst_item *item = &burst->items[burst->live[n]];
+
+		if (item->owner == worker->index &&
+			replay_window_is_ahead(replay, item->key.window, item->record.serial)) {
+			replay_header_prefetch(replay, item->key.window);
+			burst->ahead[ahead_count++] = burst->live[n];
+		}
+	}
+	burst->ahead_count = ahead_count;
+}
+
 /* What is left is laid out for the tag kernels. */
 unsigned
 burst_admit(struct worker *worker, unsigned count)
@@ -180,5 +204,6 @@ burst_admit(struct worker *worker, unsigned count)
 		burst->sizes[live] = item->span_size;
 		burst->live[live++] = burst->live[n];
 	}
+	admit_ahead(worker, live);
 	return live;
 }

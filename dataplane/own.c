@@ -477,10 +477,22 @@ own_ring(const struct worker *worker, unsigned n)
 							   : DELIVER_RINGS;
 }
 
+/* Is it a serial in a word to come, of a window that may be moved on? One in 64 in order. */
+static __attribute__((noinline)) bool
+own_is_ahead(const struct worker *worker, const struct burst_item *item)
+{
+	const struct verdict_record *record = &item->record;
+	const uint32_t window = item->key.window;
+
+	return replay_window_is_ahead(worker->replay, window, record->serial) &&
+	       replay_window_is_clean(worker->replay, window, record->realm, record->node);
+}
+
 /*
  * Accepts what nothing stands in the way of, from position `first` of live on, as long as all is as
- * usual: no payload, no reply, one ring and the same, a serial in the node's line. The same stores
- * in the same order as own_decide's, but with the ring's writer and the record in registers.
+ * usual: no payload, no reply, one ring and the same, a serial in the node's line or ahead of it.
+ * The same stores in the same order as own_decide's, but with the ring's writer and the record in
+ * registers.
  * Returns the first position that it leaves as it is.
  */
 static __attribute__((noinline)) unsigned
@@ -508,18 +520,22 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 		const uint64_t serial = item->record.serial;
 		const __m128i ids = ids_load(&burst->ids[n]);
 		const uint64_t top = replay_word_load(&node->top);
+		const bool is_in_line = replay_line_is_new(node, top, serial);
 		verdict_quarter_t quarters[VERDICT_QUARTERS];
 
 		if ((tail & OWN_TAIL_CARES) != OWN_TAIL_USUAL ||
 			(item->key.groups & burst->groups) != 1u << group ||
-			!replay_line_is_new(node, top, serial) || writer.position == limit ||
+			!(is_in_line || own_is_ahead(worker, item)) || writer.position == limit ||
 			ct_hide(is_hidden((uint64_t)_mm_extract_epi64(ids, 1), reader)) != 0)
 			break;
 		quarters_fill(quarters, &item->record, ids, now_us, tail);
 		deliver_ring_prefetch(&writer, 1);
 		verdict_writer_append_quarters(&writer, quarters, 0);
 		atomic_signal_fence(memory_order_seq_cst);
-		replay_line_mark(node, top, serial);
+		if (is_in_line)
+			replay_line_mark(node, top, serial);
+		else
+			replay_window_commit_slow(worker->replay, item->key.window, serial);
 		replay_node_touch(node, item->record.epoch, now_us);
 	}
 	worker->deliver.rings[group].writer = writer;
@@ -541,8 +557,12 @@ own_item(struct worker *worker, unsigned n)
 static void
 own_items(struct worker *worker, unsigned count)
 {
-	unsigned n = 0;
+	const struct burst *burst = &worker->burst;
+	unsigned n;
 
+	for (n = 0; n < burst->ahead_count; n++)
+		replay_ring_prefetch(worker->replay, burst->items[burst->ahead[n]].key.window);
+	n = 0;
 	while (n < count) {
 		if (worker->run.count == 0)
 			n = own_accept_usual(worker, n, count);

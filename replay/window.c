@@ -81,6 +81,16 @@ window_advance(struct replay_node *node, const struct window_ring *ring, uint64_
 	replay_word_store(&node->words[next % REPLAY_INLINE_WORDS], replay_serial_bit(serial));
 }
 
+void
+replay_ring_prefetch(const struct replay_store *store, uint32_t slot)
+{
+	const uint64_t newest = replay_word_load(&store->nodes[slot].top) / REPLAY_WORD_BITS;
+	struct window_ring ring;
+
+	if (window_ring_find(store, slot, &ring))
+		__builtin_prefetch(ring_word(&ring, newest + 1 - REPLAY_INLINE_WORDS), 1);
+}
+
 enum replay_result
 replay_window_peek_slow(const struct replay_store *store, uint32_t slot, uint64_t serial)
 {

@@ -147,6 +147,19 @@ replay_window_prefetch(const struct replay_store *store, uint32_t slot)
 }
 
 /*
+ * When a serial is ahead of the node's line (replay_window_is_ahead), its commit is going to need
+ * the window's header, and then the ring: two loads from afar, one after the other, so that the
+ * first is started well before the second.
+ */
+static inline void
+replay_header_prefetch(const struct replay_store *store, uint32_t slot)
+{
+	__builtin_prefetch(&store->headers[slot]);
+}
+
+void replay_ring_prefetch(const struct replay_store *store, uint32_t slot);
+
+/*
  * Looks without writing. Final for the owner, a hint for everybody else: while the owner moves the
  * window a fresh serial may look marked. `slot` MUST be below slot_count; serial at least 1. A slot
  * without a window answers REPLAY_STALE.

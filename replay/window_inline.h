@@ -95,6 +95,16 @@ replay_line_is_new(const struct replay_node *node, uint64_t top, uint64_t serial
 	       !(replay_word_load(word) & replay_serial_bit(serial));
 }
 
+/* Is the serial in a word still to come, of a window that has a ring? Then it is new. */
+static inline bool
+replay_window_is_ahead(const struct replay_store *store, uint32_t slot, uint64_t serial)
+{
+	const struct replay_node *node = &store->nodes[slot];
+
+	return replay_word_load(&node->top) / REPLAY_WORD_BITS < serial / REPLAY_WORD_BITS &&
+	       node->bits_log2 >= REPLAY_LINE_BITS_LOG2;
+}
+
 /* MUST be new, and in the line. */
 static inline void
 replay_line_mark(struct replay_node *node, uint64_t top, uint64_t serial)
