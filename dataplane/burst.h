@@ -131,15 +131,6 @@ struct worker {
 	struct worker_config config;
 };
 
-/* ---- worker.c: what is around the stages ---- */
-
-/* Takes the table that is in force, for this burst, and the time. */
-void burst_open(
-	struct worker *worker, const struct burst_frame *frames, uint64_t now_us, uint64_t mono_us);
-
-/* Lets go of the table. */
-void burst_close(struct worker *worker);
-
 /* ---- the stages, in their order ---- */
 
 /* Frames to credentials: everything below the claims. Returns how many are live. */

@@ -90,7 +90,7 @@ worker_online(struct worker *worker)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-void
+static void
 burst_open(
 	struct worker *worker, const struct burst_frame *frames, uint64_t now_us, uint64_t mono_us)
 {
@@ -115,7 +115,7 @@ burst_open(
 	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 
-void
+static void
 burst_close(struct worker *worker)
 {
 	atomic_store_explicit(&worker->stats->seen, worker->generation, memory_order_release);
