@@ -23,7 +23,7 @@ import time
 from statistics import median
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e_rig import (Gateway, Hugepages, Idle, MemifLink, PeerDied, Programs, RigError,  # noqa: E402
+from e2e_rig import (Gateway, Hugepages, Idle, MemifLink, Programs, RigError, Spoilt,  # noqa: E402
                      Testpmd, Unavailable, VethLink, round_trip_ns)
 from e2e_trial import Generator, Pair, Trial  # noqa: E402
 
@@ -32,7 +32,7 @@ SEARCH_RESOLUTION = 0.02
 LOADS = (10, 50, 90)  # percent of the rate without loss
 FORGED_PERCENT = 90
 FLOOD_LOAD = 0.5
-PEER_LIVES = 8
+TRIES = 6
 POLLED_RATE = 300000
 # The generator waits for replies at its end if there may be any. One in some hundred millions costs
 # nothing, and what is in the link then still arrives.
@@ -83,10 +83,14 @@ class Bench:
     # ---- one trial ----
 
     def trial(self, receiver, seconds, **options):
-        for _ in range(PEER_LIVES):
-            with contextlib.suppress(PeerDied), receiver.at_work():
-                return Trial.run(self.generator, receiver, seconds=seconds, **options)
-        raise RigError(f"dpdk-testpmd died {PEER_LIVES} times over; is the machine very busy?")
+        why = None
+        for _ in range(TRIES):
+            try:
+                with receiver.at_work():
+                    return Trial.run(self.generator, receiver, seconds=seconds, **options)
+            except Spoilt as error:
+                why = error
+        raise RigError(f"{why}, {TRIES} times over; is the machine very busy?")
 
     # ---- throughput in pairs ----
 
@@ -108,7 +112,7 @@ class Bench:
     def pairs(self):
         """Pairs in which the machine stayed the same; the least disturbed ones if too few did."""
         wanted, good, bad = self.options.pairs, [], []
-        for number in range(wanted * (2 if self.options.quick else 3)):
+        for number in range(wanted + 1 if self.options.quick else wanted * 3):
             pair = self.pair(number % 2 == 0)
             self.say(f"  pair {number + 1}: {pair.text()}")
             (bad if pair.is_spoilt() else good).append(pair)
@@ -127,25 +131,31 @@ class Bench:
         return 1e9 * window.seconds_gone() / max(1, window.delta("idle_polls"))
 
     def measure_throughput(self):
-        poll_ns = self.idle_poll_ns()
         taken, undisturbed, discarded = self.pairs()
         ratios = [pair.ratio() for pair in taken]
         trials = [trial for pair in taken for trial in (pair.ours, pair.peer)]
-        added = [pair.added_ns(poll_ns) for pair in taken]
         self.flat_out = median(pair.ours.rate() for pair in taken)
         self.peer_flat_out = median(pair.peer.rate() for pair in taken)
         self.row(
             self.name(), "M/s", self.flat_out / 1e6, self.peer_flat_out / 1e6, median(ratios),
             ratios, trials, ours_runs=[pair.ours.rate() / 1e6 for pair in taken],
-            added_ns=median(added), added_ns_runs=added,
-            idle_poll_ns=poll_ns, gateway_ns=median(pair.ours.busy_ns(poll_ns) for pair in taken),
-            peer_ns=median(pair.peer.busy_ns() for pair in taken),
+            peer_runs=[pair.peer.rate() / 1e6 for pair in taken],
             round_trip_ns=[pair.trips for pair in taken],
             waited=[pair.waited() for pair in taken], pairs_undisturbed=undisturbed,
-            discarded=discarded,
+            discarded=discarded, hugepages=self.gateway.is_huge,
+            mint_ns=median(trial.report["mint_ns"] for trial in trials),
             gateway_window=[pair.ours.window.summary() for pair in taken],
-            mint_ns=median(trial.report["mint_ns"] for trial in trials), accounts=[pair.ours.account() for pair in taken],
-            hugepages=self.gateway.is_huge)
+            accounts=[pair.ours.account() for pair in taken], **self.busy(taken))
+
+    def busy(self, taken):
+        """Time per credential of both receivers. Only where polls are cheap and alike: an empty
+        poll of a packet socket is a system call now and then."""
+        if self.link.key != "memif":
+            return {}
+        added = [pair.added_ns(self.poll_ns) for pair in taken]
+        return {"added_ns": median(added), "added_ns_runs": added, "idle_poll_ns": self.poll_ns,
+                "gateway_ns": median(pair.ours.busy_ns(self.poll_ns) for pair in taken),
+                "peer_ns": median(pair.peer.busy_ns() for pair in taken)}
 
     def measure_loss(self):
         """Flat out, and what the link does not take at once is lost."""
@@ -155,7 +165,7 @@ class Bench:
                  account=trial.account())
 
     def name(self, *what):
-        return "/".join(["e2e", self.link.key, *what, str(NODES)])
+        return "/".join(["e2e", self.link.key, *what, str(self.options.nodes)])
 
     # ---- without loss ----
 
@@ -172,11 +182,10 @@ class Bench:
         return kept
 
     def search(self, receiver, top):
-        """The highest set rate that loses nothing, by halving; 0 if none was found."""
-        low, high = 0.0, top
-        resolution = SEARCH_RESOLUTION * (3 if self.options.quick else 1)
-        rate = high
-        while high - low > resolution * high and high > top / 64:
+        """The highest set rate that loses nothing, by halving; 0 if none was found. If `top` itself
+        loses nothing, the generator is the limit."""
+        low, high, rate = 0.0, top, top
+        while high - low > self.options.resolution * high and high > top / 64:
             if self.is_lossless(receiver, rate):
                 low = rate
             else:
@@ -197,13 +206,13 @@ class Bench:
         peer = peer or None
         self.row(self.name("no-loss"), "M/s", self.lossless / 1e6, peer and peer / 1e6, ratio,
                  [ratio] if ratio else [], ours_trials, trial_s=self.options.search_s,
-                 resolution=SEARCH_RESOLUTION, trials_run=len(ours_trials))
+                 resolution=self.options.resolution, trials_run=len(ours_trials))
 
     # ---- latency ----
 
     def measure_latency(self, percent):
         rate = (self.lossless or self.flat_out / 2) * percent / 100
-        trial = self.trial(self.gateway, self.options.trial_s, rate=rate, reply=1, verdicts=True)
+        trial = self.trial(self.gateway, self.options.search_s, rate=rate, reply=1, verdicts=True)
         for what in ("verdict", "reply"):
             found = trial.latency(what)
             if found is None:
@@ -216,14 +225,14 @@ class Bench:
 
     def measure_wakeup(self):
         """One credential a second: each finds a gateway that has been idle."""
-        count = 3 if self.options.quick else 10
+        count = 2 if self.options.quick else 10
         trial = self.trial(self.gateway, None, rate=1, count=count, verdicts=True)
         found = trial.latency("verdict")
         if found:
             self.row(self.name("wakeup"), "us", found["p50"], trials=[trial], **found)
 
     def measure_idle(self):
-        seconds = 2 if self.options.quick else 10
+        seconds = 1 if self.options.quick else 10
         with Idle(self.gateway.pids) as idle:
             time.sleep(seconds)
         self.row(self.name("idle-cpu"), "share", idle.share, seconds=seconds,
@@ -233,18 +242,19 @@ class Bench:
 
     def measure_flood(self):
         """Below capacity every genuine credential gets through, whatever comes with it."""
-        trial = self.trial(self.gateway, self.options.trial_s,
+        trial = self.trial(self.gateway, self.options.search_s,
                            rate=(self.lossless or self.flat_out / 2) * FLOOD_LOAD,
                            forged=FORGED_PERCENT)
         share = trial.accepted / max(1, trial.genuine)
         name = "e2e/flood" if self.link.key == "memif" else f"e2e/{self.link.key}/flood"
-        self.row(f"{name}/{NODES}", "share", share, 1.0, share, [share], [trial],
+        self.row(f"{name}/{self.options.nodes}", "share", share, 1.0, share, [share], [trial],
                  "genuine sent", rate=trial.report["pps"], forged_percent=FORGED_PERCENT,
                  genuine=trial.genuine, account=trial.account())
 
     # ---- all ----
 
     def measure(self):
+        self.poll_ns = self.idle_poll_ns() if self.link.key == "memif" else None
         self.say(f"{self.link.key}: pairs of {self.options.trial_s:g} s, gateway and {PEER}")
         self.measure_throughput()
         self.measure_loss()
@@ -283,8 +293,8 @@ def measure_link(key, options, programs, is_huge, say):
         os.chmod(folder, 0o755)
         link = stack.enter_context(make_link(key, folder))
         peer = Testpmd(link, folder, is_huge)
-        say(f"{key}: gateway with {NODES} nodes")
-        gateway = stack.enter_context(Gateway(programs, link, folder, NODES, is_huge))
+        say(f"{key}: gateway with {options.nodes} nodes")
+        gateway = stack.enter_context(Gateway(programs, link, folder, options.nodes, is_huge))
         bench = Bench(options, programs, link, gateway, peer, say)
         try:
             bench.measure()
@@ -303,6 +313,7 @@ def options_parse():
     parser.add_argument("--links", help="memif,af_packet,af_xdp (default: all; quick: memif)")
     parser.add_argument("--pairs", type=int, help="at least so many (default 5; quick: 2)")
     parser.add_argument("--trial-s", type=float, help="length of a trial (default 3; quick: 1)")
+    parser.add_argument("--nodes", type=int, default=NODES, help=f"default {NODES}")
     parser.add_argument("--json", action="store_true", help="rows as JSON on standard output")
     parser.add_argument("--out", help="folder for the generator's reports and histograms")
     options = parser.parse_args()
@@ -312,6 +323,7 @@ def options_parse():
         parser.error(f"no such link: {unknown[0]}; choose from {', '.join(LINKS)}")
     options.pairs = options.pairs or (2 if options.quick else 5)
     options.trial_s = options.trial_s or (1 if options.quick else 3)
+    options.resolution = SEARCH_RESOLUTION * (4 if options.quick else 1)
     options.search_s = options.trial_s / 2 if options.quick else options.trial_s
     return options
 

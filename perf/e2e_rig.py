@@ -30,6 +30,9 @@ RING_LOG2 = 12  # memif: 4,096 slots, as the peer's
 PAGES = "/proc/sys/vm/nr_hugepages"
 PAGES_WANTED = 700  # 2 MB each: gateway and its peer 256 MB and some, generator, rings, tables
 PATIENCE_S = 30
+# Its memif driver (DPDK 22.11) unmaps a client's memory under the poll loop when the client goes:
+# now and then, mostly on a busy machine, that is its end.
+DIED = "dpdk-testpmd died"
 
 CONFIG = """\
 run_dir: {run_dir}
@@ -57,10 +60,8 @@ class RigError(Exception):
     """Something a person can mend; the text is one line with the cure."""
 
 
-class PeerDied(Exception):
-    """testpmd ended by itself. Its memif driver (DPDK 22.11) unmaps a client's memory under the
-    poll loop when the client goes: now and then, mostly on a busy machine, that is its end. What
-    it counted is lost, and the trial is made again."""
+class Spoilt(Exception):
+    """A trial that has to be made again, and why."""
 
 
 class Unavailable(Exception):
@@ -236,9 +237,14 @@ class MemifLink:
     def receiver_mac(self, telemetry):
         return telemetry("/ethdev/info,0")["mac_addr"]
 
-    def dropped(self, is_peer):
-        """Frames the kernel lost between the two ends: there is no kernel here."""
-        return 0
+    def counts(self, is_peer):
+        """What the kernel counts between the two ends: there is no kernel here."""
+        return {}
+
+    def losses(self, lost, counted):
+        """Where frames went that were sent and never came. What is in the ring when the generator
+        goes, goes with it."""
+        return {"left_in_ring": lost}, max(0, lost - (1 << RING_LOG2))
 
 
 class VethLink:
@@ -269,8 +275,10 @@ class VethLink:
             subprocess.run(["ip", "netns", "del", ns], stderr=subprocess.DEVNULL, check=False)
 
     def make(self, near, far):
-        ip("link", "add", near, "netns", self.ns_gateway, "type", "veth",
-           "peer", "name", far, "netns", self.ns_generator)
+        # One queue each: an AF_XDP port must own all of them, and there is one worker.
+        queues = ["numtxqueues", "1", "numrxqueues", "1"]
+        ip("link", "add", near, "netns", self.ns_gateway, *queues, "type", "veth",
+           "peer", "name", far, "netns", self.ns_generator, *queues)
         for ns, interface in ((self.ns_gateway, near), (self.ns_generator, far)):
             # The kernels stay out of it: no addresses, no IPv6 chatter to be counted.
             subprocess.run(in_namespace(ns, ["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/"
@@ -294,15 +302,26 @@ class VethLink:
         shown = ip("-o", "link", "show", "dev", self.near[False], ns=self.ns_gateway)
         return re.search(r"link/ether (\S+)", shown).group(1)
 
-    def dropped(self, is_peer):
-        """What both ends' interfaces counted as dropped."""
-        return sum(self.dropped_at(*end) for end in ((self.ns_gateway, self.near[is_peer]),
-                                                     (self.ns_generator, self.far[is_peer])))
+    def counts(self, is_peer):
+        """Of both ends' interfaces: frames dropped, frames that came to the receiver's."""
+        near, far = (self.stats(*end) for end in ((self.ns_gateway, self.near[is_peer]),
+                                                  (self.ns_generator, self.far[is_peer])))
+        return {"dropped": sum(end[way]["dropped"] for end in (near, far) for way in ("rx", "tx")),
+                "came": near["rx"]["packets"]}
+
+    def losses(self, lost, counted):
+        """Where frames went that were sent and never came, by the kernel's counters; and how many
+        it knows nothing of. A packet socket's ring drops what came to its interface."""
+        at_socket = lost - counted["dropped"] if self.driver == "af_packet" else 0
+        unknown = counted["sent"] - counted["came"] - counted["dropped"] if at_socket else \
+            lost - counted["dropped"]
+        return {"dropped_by_interface": counted["dropped"],
+                "dropped_at_socket": at_socket}, abs(unknown)
 
     @staticmethod
-    def dropped_at(ns, interface):
-        stats = json.loads(ip("-j", "-s", "link", "show", "dev", interface, ns=ns))[0]["stats64"]
-        return stats["rx"]["dropped"] + stats["tx"]["dropped"]
+    def stats(ns, interface):
+        shown = ip("-j", "-s", "link", "show", "dev", interface, ns=ns)
+        return json.loads(shown)[0]["stats64"]
 
 
 # ---- programs ----
@@ -521,7 +540,7 @@ class Testpmd:
 
     def check_alive(self):
         if self.process.poll() is not None and self.has_begun:
-            raise PeerDied
+            raise Spoilt(DIED)
         if self.process.poll() is not None or "Start ports failed" in self.said():
             raise RigError(f"dpdk-testpmd did not start: {self.complaint()}")
 
@@ -536,7 +555,7 @@ class Testpmd:
             self.process.stdin.write(b"show fwd stats all\n")
             self.process.stdin.flush()
         except BrokenPipeError as error:
-            raise PeerDied from error
+            raise Spoilt(DIED) from error
         wait_for(lambda: self.said()[begin:].count("+++++") > 1 and
                  self.said().endswith("testpmd> "), "dpdk-testpmd's count", self.check_alive, 5,
                  0.002)

@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 import time
 
-from e2e_rig import (EPOCH, GATEWAY4, GENERATOR_CPU, NODE4, REALM_ID, UDP_PORT, RigError, Threads,
-                     end, spawn)
+from e2e_rig import (EPOCH, GATEWAY4, GENERATOR_CPU, NODE4, REALM_ID, UDP_PORT, RigError, Spoilt,
+                     Threads, end, spawn)
 
 REFUSALS = ("duplicate", "replayed", "stale", "expired", "not-yet-valid", "bad-tag",
             "unknown-realm", "unknown-node", "revoked", "unknown-epoch", "wrong-origin",
@@ -119,9 +119,9 @@ class Window:
 class Trial:
     """What was sent, and what became of it."""
 
-    def __init__(self, report, counted, is_peer, waited_share, dropped):
+    def __init__(self, report, counted, is_peer, waited_share):
         self.report, self.counted, self.is_peer = report, counted, is_peer
-        self.waited_share, self.dropped = waited_share, dropped
+        self.waited_share = waited_share
         self.complaints = []
         self.sent, self.refused_by_link = report["sent"], report["tx_dropped"]
         self.seconds = report["seconds"]
@@ -135,7 +135,7 @@ class Trial:
     @classmethod
     def run(cls, generator, receiver, seconds=None, has_window=False, **options):
         link = generator.link
-        before, dropped = receiver.counters(), link.dropped(receiver.is_peer)
+        before, link_before = receiver.counters(), link.counts(receiver.is_peer)
         window = Window(receiver, before, seconds) if has_window else None
         sending_s = seconds + WINDOW_MARGIN_S if has_window else seconds
         report, waited = generator.run(receiver, {"seconds": sending_s, **options},
@@ -144,12 +144,15 @@ class Trial:
         if not receiver.is_peer or link.key != "memif":
             after = receiver.settle()
             counted = {key: after[key] - before[key] for key in after}
-        trial = cls(report, counted, receiver.is_peer, waited,
-                    link.dropped(receiver.is_peer) - dropped)
+        link_after = link.counts(receiver.is_peer)
+        on_link = {key: link_after[key] - link_before[key] for key in link_after}
+        trial = cls(report, counted, receiver.is_peer, waited)
+        trial.losses, trial.unknown = link.losses(trial.sent - trial.received,
+                                                  {"sent": trial.sent, **on_link})
         trial.is_read = bool(options.get("verdicts"))
         trial.window = window
         if window and not window.last:
-            raise RigError("the generator ended before its trial did; is the machine very busy?")
+            raise Spoilt("the generator ended before its trial did")
         return trial
 
     def complain(self, text):
@@ -210,7 +213,7 @@ class Trial:
         """Where each packet went."""
         return {"sent": self.sent, "not_genuine": self.not_genuine,
                 "refused_by_link": self.refused_by_link, "lost_on_link": self.sent - self.received,
-                "dropped_by_interface": self.dropped, "received": self.received,
+                **self.losses, "unknown": self.unknown, "received": self.received,
                 "accepted": self.accepted, "refused": self.refused(),
                 "seconds": self.seconds}
 
@@ -225,6 +228,8 @@ class Trial:
             found.append("the dataplane was restarted")
         if judged != self.received:
             found.append(f"{self.received} frames came, {judged} have a verdict")
+        if self.unknown:
+            found.append(f"{self.unknown} packets are in no counter: {self.account()}")
         if on_link < 0:
             found.append(f"{-on_link} frames more came than were sent")
         if self.accepted > self.genuine:
