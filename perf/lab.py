@@ -31,7 +31,8 @@ def arguments():
     parser = argparse.ArgumentParser(
         prog="perf/lab.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     keys = [program.key for program in measure.PROGRAMS]
-    parser.add_argument("--build", default="build", metavar="FOLDER", help="build folder (build)")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), metavar="FOLDER",
+                        type=os.path.abspath, help="build folder (build)")
     parser.add_argument("--quick", action="store_true",
                         help="about a minute: the rows that the bars need, two rounds")
     parser.add_argument("--rounds", type=positive, metavar="N",
