@@ -3,6 +3,7 @@
 #include "perf/loadgen/port.h"
 
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,11 +16,19 @@
 
 #include "perf/loadgen/fail.h"
 
-#define ARGUMENTS_MAX 24
-#define LCORES_SIZE   8192
-#define DESCRIPTORS   1024u
-#define POOL_CACHE    256u
-#define LINK_WAIT_MS  5000
+#define ARGUMENT_SIZE_MAX 512
+#define ARGUMENTS_MAX     24
+#define LCORES_SIZE       8192
+#define DESCRIPTORS       1024u
+#define POOL_CACHE        256u
+#define LINK_WAIT_MS      5000
+
+/* EAL keeps pointers into it and reorders the list. */
+static struct {
+	char text[ARGUMENTS_MAX][ARGUMENT_SIZE_MAX];
+	char *list[ARGUMENTS_MAX + 1];
+	int count;
+} arguments;
 
 /* DPDK's own words, the first of which is the cause of what fails. */
 static char complaint[160];
@@ -56,7 +65,7 @@ last_cpu(const cpu_set_t *allowed)
 
 /* "0@(all others),1@core": the main thread sleeps, but not on the busy CPU. */
 static int
-lcores_write(char text[LCORES_SIZE], const struct settings *settings)
+lcores_write(char *text, size_t room, const struct settings *settings)
 {
 	const char *separator = "0@(";
 	cpu_set_t allowed;
@@ -69,13 +78,13 @@ lcores_write(char text[LCORES_SIZE], const struct settings *settings)
 	if (core >= CPU_SETSIZE || !CPU_ISSET(core, &allowed))
 		return fail("--core %d: is not there, or not allowed to this process (taskset -p)",
 			core);
-	for (cpu = 0; cpu < CPU_SETSIZE && used < LCORES_SIZE - 32; cpu++) {
+	for (cpu = 0; cpu < CPU_SETSIZE && used < room - 32; cpu++) {
 		if (!CPU_ISSET(cpu, &allowed) || (cpu == core && CPU_COUNT(&allowed) > 1))
 			continue;
-		used += (size_t)snprintf(text + used, LCORES_SIZE - used, "%s%d", separator, cpu);
+		used += (size_t)snprintf(text + used, room - used, "%s%d", separator, cpu);
 		separator = ",";
 	}
-	snprintf(text + used, LCORES_SIZE - used, "),%u@%d", PORT_LCORE, core);
+	snprintf(text + used, room - used, "),%u@%d", PORT_LCORE, core);
 	return 0;
 }
 
@@ -85,29 +94,59 @@ spec_is_vdev(const char *spec)
 	return strncmp(spec, "net_", 4) == 0 || strncmp(spec, "eth_", 4) == 0;
 }
 
+__attribute__((format(printf, 1, 2))) static void
+argument_add(const char *format, ...)
+{
+	char *text = arguments.text[arguments.count];
+	va_list values;
+
+	va_start(values, format);
+	vsnprintf(text, ARGUMENT_SIZE_MAX, format, values);
+	va_end(values);
+	arguments.list[arguments.count++] = text;
+}
+
+/* As the dataplane does: no memory that others could map, no hugepages unless wanted. */
+static void
+arguments_build(const struct settings *settings)
+{
+	argument_add("credgate-loadgen");
+	argument_add("--main-lcore=0");
+	argument_add("--log-level=error");
+	argument_add("-m%u", settings->memory_mb);
+	if (settings->file_prefix != NULL)
+		argument_add("--file-prefix=%s", settings->file_prefix);
+	else
+		argument_add("--file-prefix=cglg%d", getpid());
+	if (settings->use_hugepages) {
+		argument_add("--in-memory");
+	} else {
+		argument_add("--no-huge");
+		argument_add("--no-shconf");
+	}
+	/* memif's zero copy hands DPDK's memory to its peer as one file. */
+	if (strstr(settings->port, "zero-copy=yes") != NULL)
+		argument_add("--single-file-segments");
+	if (spec_is_vdev(settings->port)) {
+		argument_add("--no-pci");
+		argument_add("--iova-mode=va");
+	} else {
+		argument_add("-a%s", settings->port);
+	}
+}
+
 static int
 eal_start(const struct settings *settings)
 {
-	static char lcores[LCORES_SIZE], memory[16], prefix[32];
-	char *arguments[ARGUMENTS_MAX];
-	int count = 0;
+	static char lcores[LCORES_SIZE] = "--lcores=";
+	const size_t prefix = strlen(lcores);
 
-	if (lcores_write(lcores, settings) != 0 || log_catch() != 0)
+	if (lcores_write(lcores + prefix, sizeof(lcores) - prefix, settings) != 0 ||
+		log_catch() != 0)
 		return -1;
-	snprintf(memory, sizeof(memory), "%u", settings->memory_mb);
-	snprintf(prefix, sizeof(prefix), "cglg%d", getpid());
-	const char *const words[] = {"credgate-loadgen", "--lcores", lcores, "--main-lcore", "0",
-		"-m", memory, "--log-level", "error", "--file-prefix",
-		settings->file_prefix != NULL ? settings->file_prefix : prefix,
-		settings->use_hugepages ? "--in-memory" : "--no-huge",
-		settings->use_hugepages ? "--no-telemetry" : "--no-shconf",
-		spec_is_vdev(settings->port) ? "--no-pci" : "-a",
-		spec_is_vdev(settings->port) ? "--iova-mode=va" : settings->port};
-
-	for (; count < (int)RTE_DIM(words); count++)
-		arguments[count] = strdup(words[count]);
-	arguments[count] = NULL;
-	if (rte_eal_init(count, arguments) < 0)
+	arguments_build(settings);
+	arguments.list[arguments.count++] = lcores;
+	if (rte_eal_init(arguments.count, arguments.list) < 0)
 		return fail("DPDK did not start%s; DPDK: %s",
 			settings->use_hugepages ? " (are there free hugepages? "
 						  "dpdk-config/hugepages.sh)"
