@@ -191,10 +191,13 @@ class Bench:
     def more(self, program):
         return os.path.join(self.logs, program.key)
 
+    def limit_s(self, step):
+        return max(60, 4 * step.seconds) if self.quick else max(900, 5 * step.seconds)
+
     def execute(self, step, command, progress):
         """Runs a step to its end; returns (exit code, standard output, standard error). A
         program that takes very much longer than it should is stopped."""
-        limit_s = max(60, 4 * step.seconds) if self.quick else max(900, 5 * step.seconds)
+        limit_s = self.limit_s(step)
         name = f"{step.program.key}-{step.round}" if step.round else step.program.key
         began = time.monotonic()
         with open(os.path.join(self.logs, f"{name}.out"), "w+", encoding="utf-8",

@@ -6,6 +6,7 @@ others, and only a failure counts as one."""
 import io
 import os
 import tempfile
+import time
 import unittest
 
 import recorded
@@ -31,6 +32,19 @@ LIES = "import sys; print('[{\"ours\": 1}]')"
 SKIPS = "import sys; print('no second CPU', file=sys.stderr); sys.exit(77)"
 FAILS = "import sys; print('starting'); print('no such port', file=sys.stderr); sys.exit(3)"
 PARTLY = SCRIPT + "print('WRONG: one lost', file=sys.stderr); sys.exit(1)\n"
+
+
+def is_gone(pid):
+    """Ended, perhaps not yet collected by whoever inherited it; given a moment."""
+    for _ in range(50):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return True
+        except OSError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 class Measure(unittest.TestCase):
@@ -98,6 +112,19 @@ class Measure(unittest.TestCase):
         step = self.run_one("wrong", WRONG)
         self.assertEqual((len(step.rows), step.note), (1, "a/2: refused"))
         self.assertTrue(step.failed)
+
+    def test_a_program_that_hangs_is_stopped_with_all_it_started(self):
+        program = self.program("hangs", "#!/bin/sh\necho $$\nsleep 600 &\necho $!\nwait\n")
+        step, = steps = measure.plan([program], 1, True, {})
+        bench = measure.Bench(self.folder, self.folder, self.folder, 1, True)
+        bench.limit_s = lambda step: 0.2
+        bench.run(steps, measure.Progress(steps, 1, io.StringIO()))
+        self.assertEqual((step.failed, step.note), (True, "stopped after 0 s"))
+        with open(os.path.join(self.folder, "hangs-1.out"), encoding="utf-8") as file:
+            pids = [int(line) for line in file]
+        self.assertEqual(len(pids), 2)
+        for pid in pids:
+            self.assertTrue(is_gone(pid), pid)
 
     def test_progress_says_what_runs_and_the_time_left(self):
         self.run_all([self.program("one", GOOD)], rounds=3)
