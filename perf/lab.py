@@ -112,14 +112,14 @@ def measure_all(options, folder):
         **found, "load": {"before": before, "after": os.getloadavg()},
         "steps": [{"program": s.program.key, "round": s.round, "took_s": round(s.took_s, 1),
                    "rows": len(s.rows), "failed": s.failed, "note": s.note} for s in steps],
-        "notes": notes(steps, options.build), "rows": rows,
+        "notes": notes(steps, options.build, before[0]), "rows": rows,
         "bars": bars.judge_all(rows, options.quick),
         "plots": [],
     }
 
 
-def notes(steps, build):
-    found = [machine.build_warning(build)]
+def notes(steps, build, load):
+    found = [machine.build_warning(build), machine.load_warning(load, os.cpu_count())]
     found += [f"{step.program.title}: {'failed: ' if step.failed else ''}{step.note}"
               for step in steps if step.note]
     return list(dict.fromkeys(filter(None, found)))

@@ -115,6 +115,13 @@ def build_warning(build):
     return ""
 
 
+def load_warning(load, cores):
+    """That others were at work when the run began, or ""."""
+    if load <= cores / 2:
+        return ""
+    return f"the machine was busy with something else: load average {load:.1f} on {cores} cores"
+
+
 def commit(root):
     return {
         "id": output("git", "rev-parse", "--short=10", "HEAD", cwd=root) or "unknown",

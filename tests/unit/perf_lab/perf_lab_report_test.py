@@ -10,7 +10,7 @@ import unittest
 from xml.etree import ElementTree
 
 import recorded
-from lab import plots, report
+from lab import machine, plots, report
 from lab.rows import by_name, from_benchmark, from_script
 from lab.table import aligned, duration, figure, times
 
@@ -45,6 +45,22 @@ class Tables(unittest.TestCase):
                          ["0.72 ×", "12.3 ×", "234 ×", ""])
         self.assertEqual([duration(s) for s in (0, 59.6, 725, 3725)],
                          ["0:00", "1:00", "12:05", "1:02:05"])
+
+
+class Warnings(unittest.TestCase):
+    def test_a_busy_machine_and_a_build_for_debugging_are_told(self):
+        self.assertEqual(machine.load_warning(0.9, 2), "")
+        self.assertIn("load average 1.4 on 2 cores", machine.load_warning(1.4, 2))
+        for options, said in (({"b_sanitize": "address"}, "sanitizers"),
+                              ({"optimization": "0"}, "without optimisation"),
+                              ({"b_sanitize": "none", "optimization": "3"}, "")):
+            with tempfile.TemporaryDirectory() as build:
+                os.mkdir(os.path.join(build, "meson-info"))
+                with open(os.path.join(build, "meson-info", "intro-buildoptions.json"), "w",
+                          encoding="utf-8") as file:
+                    json.dump([{"name": n, "value": v} for n, v in options.items()], file)
+                found = machine.build_warning(build)
+                self.assertTrue(said in found if said else found == "", found)
 
 
 class Files(unittest.TestCase):
