@@ -61,10 +61,16 @@ static const uint8_t *
 datagram_of(const struct settings *s, const uint8_t *frame, uint32_t size, uint32_t *payload_size)
 {
 	const bool is_ipv4 = settings_is_ipv4(s->to);
-	const uint32_t l3 = load_be16(frame + 12) == 0x8100 ? 18 : 14;
-	const uint8_t *ip = frame + l3, *udp = ip + (is_ipv4 ? 20 : 40);
+	const uint32_t l3_size = is_ipv4 ? 20 : 40;
+	const uint8_t *ip, *udp;
+	uint32_t l3;
 
-	if (size < (uint32_t)(udp + 8 - frame) + CRED_SIZE_MIN)
+	if (size < 14 + l3_size + 8 + CRED_SIZE_MIN)
+		return NULL;
+	l3 = load_be16(frame + 12) == 0x8100 ? 18 : 14;
+	ip = frame + l3;
+	udp = ip + l3_size;
+	if (size < l3 + l3_size + 8 + CRED_SIZE_MIN)
 		return NULL;
 	if (is_ipv4 && (load_be16(ip - 2) != 0x0800 || ip[0] != 0x45 || ip[9] != PROTOCOL_UDP ||
 			       memcmp(ip + 12, s->to + 12, 4) != 0))
