@@ -13,6 +13,7 @@ was refused, or one is missing, the row says so and the exit code is 1.
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -39,6 +40,7 @@ POLLED_RATE = 300000
 LINGER = {"reply": 1e-7}
 PEER = "testpmd rxonly"
 LINKS = ("memif", "af_packet", "af_xdp")
+LOCK = "/run/credgate-e2e.lock"
 
 
 class Say:
@@ -75,8 +77,8 @@ class Bench:
             self.wrong += [f"{name}: {text}" for text in wrong]
         self.rows.append({
             "name": name, "unit": unit, "ours": ours, "peer": peer,
-            "peer_name": peer_name if peer is not None else None, "ratio": ratio, "runs": list(runs),
-            "extra": extra})
+            "peer_name": peer_name if peer is not None else None, "ratio": ratio,
+            "runs": list(runs), "extra": extra})
         beside = f", {peer_name} {peer:.4g}, ratio {ratio:.3f}" if ratio is not None else ""
         self.say(f"{name}: {ours:.4g} {unit}{beside}" + "".join(f"; WRONG: {w}" for w in wrong))
 
@@ -90,6 +92,7 @@ class Bench:
                     return Trial.run(self.generator, receiver, seconds=seconds, **options)
             except Spoilt as error:
                 why = error
+                self.say(f"  once more: {error}")
         raise RigError(f"{why}, {TRIES} times over; is the machine very busy?")
 
     # ---- throughput in pairs ----
@@ -110,7 +113,8 @@ class Bench:
         return self.gateway.asleep() if receiver.is_peer else contextlib.nullcontext()
 
     def pairs(self):
-        """Pairs in which the machine stayed the same; the least disturbed ones if too few did."""
+        """Pairs in which the machine stayed the same; if that was so in less than half of what is
+        wanted, the least disturbed others as well."""
         wanted, good, bad = self.options.pairs, [], []
         for number in range(wanted + 1 if self.options.quick else wanted * 3):
             pair = self.pair(number % 2 == 0)
@@ -119,7 +123,7 @@ class Bench:
             if len(good) == wanted:
                 break
         bad.sort(key=lambda pair: (pair.trip_change() > Pair.FAR_OVER_NEAR, pair.waited()))
-        taken = good + bad[:wanted - len(good)]
+        taken = good + bad[:max(0, (wanted + 1) // 2 - len(good))]
         return taken, len(good), [pair.text() for pair in bad]
 
     def idle_poll_ns(self):
@@ -175,7 +179,7 @@ class Bench:
             trial = self.trial(receiver, self.options.search_s, rate=rate, **LINGER)
             kept = trial.lost() == 0 and trial.reached(rate)
             self.say(f"  {receiver.name} at {millions(rate)}: "
-                     f"{'no loss' if kept else trial.loss_text(rate)}")
+                     f"{trial.loss_text(rate)}")
             if kept or trial.waited_share < Pair.WAITED_MAX:
                 break
         self.searched.append(trial)
@@ -205,7 +209,9 @@ class Bench:
         ratio = self.lossless / peer if peer else None
         peer = peer or None
         self.row(self.name("no-loss"), "M/s", self.lossless / 1e6, peer and peer / 1e6, ratio,
-                 [ratio] if ratio else [], ours_trials, trial_s=self.options.search_s,
+                 [ratio] if ratio else [], ours_trials,
+                 limited_by="generator" if self.lossless == self.flat_out else "gateway",
+                 trial_s=self.options.search_s,
                  resolution=self.options.resolution, trials_run=len(ours_trials))
 
     # ---- latency ----
@@ -216,11 +222,13 @@ class Bench:
         for what in ("verdict", "reply"):
             found = trial.latency(what)
             if found is None:
-                trial.complain(f"no latency to {what} was measured")
+                self.wrong.append(f"{self.link.key}: no latency to {what} was measured")
                 continue
             self.row(self.name(f"latency-{what}", str(percent)), "us", found["p50"],
                      trials=[trial], **found, rate=trial.report["pps"],
-                     round_trip_ns=round_trip_ns(self.programs), account=trial.account())
+                     missed_by_consumer=trial.report["verdict_slots_lost"],
+                     round_trip_ns=round_trip_ns(self.programs), waited=trial.waited_share,
+                     account=trial.account())
             self.keep(f"{self.link.key}-{what}-{percent}", trial.buckets(what))
 
     def measure_wakeup(self):
@@ -228,7 +236,9 @@ class Bench:
         count = 2 if self.options.quick else 10
         trial = self.trial(self.gateway, None, rate=1, count=count, verdicts=True)
         found = trial.latency("verdict")
-        if found:
+        if found is None:
+            self.wrong.append(f"{self.link.key}: no wake-up was measured")
+        else:
             self.row(self.name("wakeup"), "us", found["p50"], trials=[trial], **found)
 
     def measure_idle(self):
@@ -312,7 +322,8 @@ def options_parse():
     parser.add_argument("--quick", action="store_true", help="about 25 s: memif, 2 pairs of 1 s")
     parser.add_argument("--links", help="memif,af_packet,af_xdp (default: all; quick: memif)")
     parser.add_argument("--pairs", type=int, help="at least so many (default 5; quick: 2)")
-    parser.add_argument("--trial-s", type=float, help="length of a trial (default 3; quick: 1)")
+    parser.add_argument("--trial-s", type=float, default=1,
+                        help="length of a trial of the pairs (default 1); others twice or half that")
     parser.add_argument("--nodes", type=int, default=NODES, help=f"default {NODES}")
     parser.add_argument("--json", action="store_true", help="rows as JSON on standard output")
     parser.add_argument("--out", help="folder for the generator's reports and histograms")
@@ -322,9 +333,8 @@ def options_parse():
     if unknown:
         parser.error(f"no such link: {unknown[0]}; choose from {', '.join(LINKS)}")
     options.pairs = options.pairs or (2 if options.quick else 5)
-    options.trial_s = options.trial_s or (1 if options.quick else 3)
     options.resolution = SEARCH_RESOLUTION * (4 if options.quick else 1)
-    options.search_s = options.trial_s / 2 if options.quick else options.trial_s
+    options.search_s = options.trial_s * (0.5 if options.quick else 2)
     return options
 
 
@@ -334,11 +344,23 @@ def signals_unwind():
         signal.signal(number, lambda got, _: sys.exit(128 + got))
 
 
+@contextlib.contextmanager
+def alone(say):
+    """One at a time: two of these would measure each other."""
+    with open(LOCK, "w", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another measurement to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def measure(options, say):
     rows, wrong, skipped = [], [], []
     programs = Programs(options.build)
     round_trip_ns(programs)
-    with Hugepages() as pages:
+    with alone(say), Hugepages() as pages:
         say("2 MB pages" if pages.got else
             "no 2 MB pages to be had: small ones, for both sides alike")
         for key in options.links:

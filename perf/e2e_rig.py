@@ -13,12 +13,10 @@ import hashlib
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 GENERATOR_CPU, RECEIVER_CPU = 0, 1
@@ -192,7 +190,8 @@ def put_first(pid):
     """This process goes before whatever else runs here: a poll loop that loses its CPU for some
     milliseconds shows the length of a ring, not what the machine can do. Where the kernel groups
     processes by session (sched_autogroup), the group's weight counts; else each thread's."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
+    with contextlib.suppress(OSError), \
+            open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
         file.write("-20")
     for path in glob.glob(f"/proc/{pid}/task/[0-9]*"):
         with contextlib.suppress(OSError):
@@ -513,8 +512,9 @@ class Testpmd:
     def command(self):
         memory = ["--in-memory"] if self.is_huge else ["--no-huge", "--no-shconf"]
         # A line at a time, so that what it says can be waited for.
-        return ["stdbuf", "-oL", self.program, f"--lcores=0@{GENERATOR_CPU},1@{RECEIVER_CPU}", "--main-lcore=0",
-                "-m", "256", "--no-pci", f"--vdev={self.link.peer_vdev()}",
+        return ["stdbuf", "-oL", self.program,
+                f"--lcores=0@{GENERATOR_CPU},1@{RECEIVER_CPU}", "--main-lcore=0", "-m", "256",
+                "--no-pci", f"--vdev={self.link.peer_vdev()}",
                 f"--file-prefix={self.prefix}", *memory, "--", "--forward-mode=rxonly",
                 "--auto-start", "--burst=64", "-i", "--record-core-cycles",
                 f"--total-num-mbufs={MBUFS}"]

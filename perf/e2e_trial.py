@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One trial: the generator runs against a receiver, and afterwards every packet is accounted for."""
+"""One trial: the generator runs against a receiver, then every packet is accounted for."""
 
 import json
 import os
@@ -57,8 +57,8 @@ class Generator:
             out.seek(0)
             wrong.seek(0)
             if process.returncode != 0:
-                raise RigError(f"credgate-loadgen: exit {process.returncode}: "
-                               f"{' '.join(wrong.read().strip().splitlines()[-2:])}")
+                raise Spoilt(f"credgate-loadgen: exit {process.returncode}: "
+                             f"{' '.join(wrong.read().strip().splitlines()[-2:])}")
             return json.load(out), waited
 
     @staticmethod
@@ -80,24 +80,35 @@ class Window:
     nothing begins or ends. (A memif peer's counters are gone when the generator is.)"""
 
     LEAD_S = 0.05  # after the first frame came
+    SLACK_S = 0.3  # later than planned, and the generator may have ended before
 
     def __init__(self, receiver, before, seconds):
         self.receiver, self.before, self.seconds = receiver, before, seconds
-        self.first = self.last = self.due = None
+        self.begun = self.first = self.last = None
+
+    def is_due(self):
+        if self.begun is None:
+            return True
+        wait_s = self.LEAD_S + (self.seconds if self.first else 0)
+        return self.last is None and time.monotonic() >= (self.first or self.begun)[0] + wait_s
 
     def look(self):
-        if self.last or (self.due and time.monotonic() < self.due):
+        if not self.is_due():
             return
         asked = time.monotonic()
         counters = self.receiver.counters()
         sample = ((asked + time.monotonic()) / 2, counters)
-        if self.due is None:
+        if self.begun is None:
             if counters["rx_frames"] > self.before["rx_frames"]:
-                self.due = sample[0] + self.LEAD_S
+                self.begun = sample
         elif self.first is None:
-            self.first, self.due = sample, sample[0] + self.seconds
+            self.first = sample
         else:
             self.last = sample
+
+    def is_good(self):
+        return self.last is not None and self.delta("rx_frames") > 0 and \
+            self.last[0] - self.begun[0] < self.LEAD_S * 2 + self.seconds + self.SLACK_S
 
     def delta(self, key):
         return self.last[1][key] - self.first[1][key]
@@ -122,7 +133,6 @@ class Trial:
     def __init__(self, report, counted, is_peer, waited_share):
         self.report, self.counted, self.is_peer = report, counted, is_peer
         self.waited_share = waited_share
-        self.complaints = []
         self.sent, self.refused_by_link = report["sent"], report["tx_dropped"]
         self.seconds = report["seconds"]
         self.received = counted["rx_frames"]
@@ -151,12 +161,9 @@ class Trial:
                                                   {"sent": trial.sent, **on_link})
         trial.is_read = bool(options.get("verdicts"))
         trial.window = window
-        if window and not window.last:
+        if window and not window.is_good():
             raise Spoilt("the generator ended before its trial did")
         return trial
-
-    def complain(self, text):
-        self.complaints.append(text)
 
     # ---- figures ----
 
@@ -188,7 +195,9 @@ class Trial:
     def loss_text(self, rate):
         if self.lost():
             return f"lost {self.lost()} of {self.sent + self.refused_by_link}"
-        return f"only {self.report['pps'] / 1e6:.3f} M/s were sent" if not self.reached(rate) else ""
+        if not self.reached(rate):
+            return f"only {self.report['pps'] / 1e6:.3f} M/s were sent"
+        return "no loss"
 
     def latency(self, what):
         """Microseconds: p50, p99, p999, max, and how many were timed; None without any."""
@@ -219,7 +228,7 @@ class Trial:
 
     def wrong(self):
         """What must not be, each as a sentence. Loss is a result; a wrong verdict is not."""
-        found = list(self.complaints)
+        found = []
         if self.is_peer:
             return found
         judged = self.accepted + sum(self.refused().values())
