@@ -2,9 +2,11 @@
 """What stands on both ends of a link while it is measured: the real gateway, dpdk-testpmd in its
 place, the generator, and the links themselves. Everything made here is removed by its `with`.
 
-Who runs where: the receiver's poll loop has RECEIVER_CPU for itself and the generator's has
-GENERATOR_CPU; main threads and credgated sleep. The receiver that is not measured is stopped
-(SIGSTOP), so that it takes nothing from the one that is.
+Who runs where: the generator's poll loop has GENERATOR_CPU for itself, the receiver's has
+RECEIVER_CPU. The dataplane's main thread is on the latter as well: it looks a thousand times a
+second while verdicts come, and on the generator's CPU it would slow down what is sent to the
+gateway and not to its peer. The receiver that is not measured does not run: testpmd is started for
+each trial, the gateway is stopped (SIGSTOP) meanwhile.
 """
 
 import contextlib
@@ -399,7 +401,7 @@ class Gateway:
     def config_text(self):
         text = CONFIG.format(
             run_dir=self.run_dir, state_dir=self.state_dir, control=CONTROL_UID,
-            dataplane=DATAPLANE_UID, cpu=RECEIVER_CPU, main_cpu=GENERATOR_CPU, mbufs=MBUFS,
+            dataplane=DATAPLANE_UID, cpu=RECEIVER_CPU, main_cpu=RECEIVER_CPU, mbufs=MBUFS,
             hugepages="yes" if self.is_huge else "no", port=self.link.gateway_port(),
             address=GATEWAY4, realm=REALM_NAME, realm_id=REALM_ID, nodes=self.nodes)
         if self.idle_sleep_us is not None:
