@@ -66,7 +66,7 @@ class Bench:
         self.options, self.programs, self.link = options, programs, link
         self.gateway, self.peer, self.say = gateway, peer, say
         self.generator = Generator(programs, link, gateway)
-        self.rows, self.wrong = [], []
+        self.rows, self.wrong, self.made_again = [], [], []
 
     # ---- rows ----
 
@@ -93,8 +93,9 @@ class Bench:
                 with receiver.at_work():
                     return Trial.run(self.generator, receiver, seconds=seconds, **options)
             except Spoilt as error:
-                why = error
-                self.say(f"  once more: {error}")
+                why = str(error)
+                self.made_again.append(why)
+                self.say(f"  once more: {why}")
         raise RigError(f"{why}, {TRIES} times over; is the machine very busy?")
 
     # ---- throughput in pairs ----
@@ -277,6 +278,7 @@ class Bench:
         self.measure_flood()
         self.measure_wakeup()
         self.measure_idle()
+        self.rows[0]["extra"]["made_again"] = self.made_again
 
     def keep(self, name, buckets):
         """A histogram for plots: upper edges in microseconds, and how many."""

@@ -238,6 +238,11 @@ class MemifLink:
     def receiver_mac(self, telemetry):
         return telemetry("/ethdev/info,0")["mac_addr"]
 
+    def peer_clear(self):
+        """testpmd that died leaves its socket, where the next one could not listen."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.socket}.peer")
+
     def counts(self, is_peer):
         """What the kernel counts between the two ends: there is no kernel here."""
         return {}
@@ -302,6 +307,9 @@ class VethLink:
     def receiver_mac(self, telemetry):
         shown = ip("-o", "link", "show", "dev", self.near[False], ns=self.ns_gateway)
         return re.search(r"link/ether (\S+)", shown).group(1)
+
+    def peer_clear(self):
+        """Nothing of testpmd's stays on an interface."""
 
     def counts(self, is_peer):
         """Of both ends' interfaces: frames dropped, frames that came to the receiver's."""
@@ -394,8 +402,7 @@ class Gateway:
                                 stderr=log)
         wait_for(self.is_running, "the gateway", self.check_alive)
         self.credgate("node", "add", REALM_NAME, f"n[0001-{self.nodes:04}]")
-        self.pids = [self.daemon.pid, self.status()["dataplane"]["pid"]]
-        put_first(self.pids[1])
+        self.pids_find()
         self.mac = self.link.receiver_mac(self.telemetry)
 
     def config_text(self):
@@ -467,6 +474,7 @@ class Gateway:
 
     def settle(self):
         """Counters once nothing moves any more."""
+        wait_for(self.is_running, "the gateway", self.check_alive)
         before = self.counters()
         while True:
             time.sleep(0.02)
@@ -482,6 +490,7 @@ class Gateway:
     @contextlib.contextmanager
     def asleep(self):
         """Out of the way: control first, so that it misses no sign of life of the dataplane."""
+        self.pids_find()
         for pid in self.pids:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -490,6 +499,14 @@ class Gateway:
             os.kill(self.pids[1], signal.SIGCONT)
             time.sleep(0.25)  # longer than a heartbeat
             os.kill(self.pids[0], signal.SIGCONT)
+
+    def pids_find(self):
+        """control and the dataplane, which may be another one than before: its memif driver is
+        testpmd's (DIED), and credgated then starts it again. The trial in which that happened is
+        made again, as one in which testpmd died is."""
+        wait_for(self.is_running, "the gateway", self.check_alive)
+        self.pids = [self.daemon.pid, self.status()["dataplane"]["pid"]]
+        put_first(self.pids[1])
 
     def stop(self):
         end(self.daemon)
@@ -523,6 +540,7 @@ class Testpmd:
 
     @contextlib.contextmanager
     def at_work(self):
+        self.link.peer_clear()
         try:
             with open(self.log, "wb") as log:
                 self.process = spawn(self.command(), self.link.ns_gateway,

@@ -154,6 +154,8 @@ class Trial:
         if not receiver.is_peer or link.key != "memif":
             after = receiver.settle()
             counted = {key: after[key] - before[key] for key in after}
+            if link.key == "memif" and counted["restarts"]:
+                raise Spoilt("the dataplane died, as testpmd does, and was started again")
         link_after = link.counts(receiver.is_peer)
         on_link = {key: link_after[key] - link_before[key] for key in link_after}
         trial = cls(report, counted, receiver.is_peer, waited)
