@@ -79,6 +79,8 @@ admit_claims(const struct burst *burst, struct burst_item *item)
 {
 	if (!origin_is_right(&burst->view, item))
 		return VERDICT_WRONG_ORIGIN;
+	if (item->is_usual)
+		return VERDICT_NONE;
 	if (!view_audience_find(item->key.realm, item->record.audience, &item->key.groups))
 		return VERDICT_WRONG_AUDIENCE;
 	if (item->key.realm->freshness == TABLE_FRESHNESS_SERIAL)
@@ -116,14 +118,11 @@ admit_general(const struct burst *burst, struct burst_item *item)
 	return VERDICT_NONE;
 }
 
-/*
- * The node's current epoch, valid now, is what it nearly always is: compared without a branch until
- * all is.
- */
+/* Is it the live slot that the claim names, valid now, of a node that may be where it is? */
 static inline bool
-admit_slot_is_usual(const struct view *view, const struct burst_item *item)
+admit_slot_is_usual(
+	const struct view *view, const struct key_slot *slot, const struct burst_item *item)
 {
-	const struct key_slot *slot = &view->slots[item->key.window];
 	uint64_t names;
 	uint32_t word;
 
@@ -134,15 +133,6 @@ admit_slot_is_usual(const struct view *view, const struct burst_item *item)
 	       view_is_valid_now(view, slot) &&
 	       (!view_has_prefixes(slot) ||
 		       view_prefixes_have(view, slot, item->msg + CRED_AT_ORIGIN));
-}
-
-static inline enum verdict
-admit_item(const struct burst *burst, struct burst_item *item)
-{
-	if (!item->is_usual || !admit_slot_is_usual(&burst->view, item))
-		return admit_general(burst, item);
-	item->key.slot = &burst->view.slots[item->key.window];
-	return VERDICT_NONE;
 }
 
 /* Whose it is, if there is a choice; the window's line will be there when the tags are done. */
@@ -158,12 +148,112 @@ admit_owner(const struct worker *worker, struct burst_item *item)
 		replay_window_prefetch(worker->replay, item->key.window);
 }
 
+/* First pass: the usual ones. The others' positions go to `rare`; returns how many they are. */
+static unsigned
+admit_usual(struct worker *worker, unsigned count, uint8_t rare[BURST_FRAMES_MAX])
+{
+	struct burst *burst = &worker->burst;
+	unsigned rare_count = 0;
+	unsigned n;
+
+	for (n = 0; n < count; n++) {
+		struct burst_item *item = &burst->items[burst->live[n]];
+
+		item->key.slot = &burst->view.slots[item->key.window];
+		if (item->is_usual && admit_slot_is_usual(&burst->view, item->key.slot, item)) {
+			admit_owner(worker, item);
+		} else {
+			rare[rare_count++] = (uint8_t)n;
+		}
+	}
+	return rare_count;
+}
+
 /*
- * Which serials are going to move their window on? One in 64 in order, but what that touches lies
- * far away. A hint: only stage own decides.
+ * Half a realm may be on another epoch than its nodes' current ones, with keys two loads away: the
+ * loads of all of them together. What has such a slot is told its place; a node must be live, or
+ * its other epochs do not count.
  */
 static void
-admit_ahead(struct worker *worker, unsigned count)
+admit_extras(struct burst *burst, const uint8_t *rare, unsigned rare_count)
+{
+	const struct table_bucket *buckets[BURST_FRAMES_MAX];
+	const struct view *view = &burst->view;
+	unsigned i;
+
+	for (i = 0; i < rare_count; i++) {
+		const struct verdict_record *record = &burst->items[burst->live[rare[i]]].record;
+
+		buckets[i] = view_bucket(view, record->realm, record->node, record->epoch);
+		__builtin_prefetch(buckets[i]);
+	}
+	for (i = 0; i < rare_count; i++) {
+		struct burst_item *item = &burst->items[burst->live[rare[i]]];
+		const struct verdict_record *record = &item->record;
+		const struct key_slot *slot = view_bucket_slot(
+			view, buckets[i], record->realm, record->node, record->epoch);
+
+		if (slot != NULL && item->key.slot->state == KEY_SLOT_LIVE &&
+			memcmp(&item->key.slot->realm, &record->realm, 8) == 0) {
+			item->key.slot = slot;
+			view_slot_prefetch(slot);
+		}
+	}
+}
+
+/* The others. Returns the bitmap of the positions that are refused, with verdicts in records. */
+static __attribute__((noinline)) uint64_t
+admit_rare(struct worker *worker, const uint8_t *rare, unsigned rare_count)
+{
+	struct burst *burst = &worker->burst;
+	uint64_t refused = 0;
+	unsigned i;
+
+	admit_extras(burst, rare, rare_count);
+	for (i = 0; i < rare_count; i++) {
+		struct burst_item *item = &burst->items[burst->live[rare[i]]];
+		enum verdict verdict = VERDICT_NONE;
+
+		if (!item->is_usual || !admit_slot_is_usual(&burst->view, item->key.slot, item))
+			verdict = admit_general(burst, item);
+		if (verdict == VERDICT_NONE) {
+			admit_owner(worker, item);
+		} else {
+			item->record.verdict = (uint8_t)verdict;
+			refused |= (uint64_t)1 << rare[i];
+		}
+	}
+	return refused;
+}
+
+/* Refuses, in the order of arrival, and returns how many are left. */
+static __attribute__((noinline)) unsigned
+admit_refuse(struct worker *worker, unsigned count, uint64_t refused)
+{
+	struct burst *burst = &worker->burst;
+	unsigned live = 0;
+	unsigned n;
+
+	for (n = 0; n < count; n++) {
+		struct verdict_record *record = &burst->items[burst->live[n]].record;
+		const enum verdict verdict = record->verdict;
+
+		if (refused >> n & 1) {
+			record->verdict = VERDICT_NONE;
+			deliver_refused(worker, record, verdict, false);
+		} else {
+			burst->live[live++] = burst->live[n];
+		}
+	}
+	return live;
+}
+
+/*
+ * Lays out what is left for the tag kernels; and asks which serials are going to move their window
+ * on: one in 64 in order, but what that touches lies far away. A hint: only stage own decides.
+ */
+static void
+admit_lay_out(struct worker *worker, unsigned count)
 {
 	struct burst *burst = &worker->burst;
 	const struct replay_store *replay = worker->replay;
@@ -173,6 +263,9 @@ admit_ahead(struct worker *worker, unsigned count)
 	for (n = 0; n < count; n++) {
 		const struct burst_item *item = &burst->items[burst->live[n]];
 
+		burst->slots[n] = item->key.slot;
+		burst->msgs[n] = item->msg;
+		burst->sizes[n] = item->span_size;
 		if (item->owner == worker->index &&
 			replay_window_is_ahead(replay, item->key.window, item->record.serial)) {
 			replay_header_prefetch(replay, item->key.window);
@@ -182,28 +275,18 @@ admit_ahead(struct worker *worker, unsigned count)
 	burst->ahead_count = ahead_count;
 }
 
-/* What is left is laid out for the tag kernels. */
 unsigned
 burst_admit(struct worker *worker, unsigned count)
 {
-	struct burst *burst = &worker->burst;
-	unsigned live = 0;
-	unsigned n;
+	uint8_t rare[BURST_FRAMES_MAX];
+	const unsigned rare_count = admit_usual(worker, count, rare);
+	uint64_t refused;
 
-	for (n = 0; n < count; n++) {
-		struct burst_item *item = &burst->items[burst->live[n]];
-		const enum verdict verdict = admit_item(burst, item);
-
-		if (verdict != VERDICT_NONE) {
-			deliver_refused(worker, &item->record, verdict, false);
-			continue;
-		}
-		admit_owner(worker, item);
-		burst->slots[live] = item->key.slot;
-		burst->msgs[live] = item->msg;
-		burst->sizes[live] = item->span_size;
-		burst->live[live++] = burst->live[n];
+	if (rare_count != 0) {
+		refused = admit_rare(worker, rare, rare_count);
+		if (refused != 0)
+			count = admit_refuse(worker, count, refused);
 	}
-	admit_ahead(worker, live);
-	return live;
+	admit_lay_out(worker, count);
+	return count;
 }

@@ -81,6 +81,8 @@ struct deliver {
 	uint32_t slots;   /* what this burst may need of any one delivery ring */
 	uint32_t written; /* records in this burst, for statistics */
 	uint64_t refusal_bucket;
+	uint64_t refusals_dropped; /* in this burst, for statistics */
+	bool has_refused_enough;   /* in this burst: the bucket is empty */
 };
 
 /* A proved credential at its owner, here or handed over: what stage own decides about. */
@@ -156,6 +158,14 @@ struct own_cred own_cred_from_item(
 
 /* ---- deliver.c ---- */
 
+/* A statistic of this worker, its only writer. */
+static inline void
+stat_add(_Atomic uint64_t *counter, uint64_t count)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count,
+		memory_order_relaxed);
+}
+
 void deliver_init(struct worker *worker);
 
 /* Slots a credential with a payload of that size takes in a ring. */
@@ -171,23 +181,28 @@ void deliver_touch(struct deliver *deliver, unsigned ring, uint32_t slots);
 /* Payloads of a run, from as they came to clear text, in every ring they go to. */
 void deliver_payloads(struct worker *worker, const struct own_accepted *creds, unsigned count);
 
+/* Shows a refusal to observers, if one is due. Everybody calls deliver_refused. */
+void deliver_refusal(struct worker *worker, const struct verdict_record *record,
+	enum verdict verdict, bool is_proved);
+
 /*
  * Counts a refusal and shows it to observers: of a record in its form for the way, without what is
- * not proved.
+ * not proved. In a flood it is only counted.
  */
-void deliver_refused(struct worker *worker, const struct verdict_record *record,
-	enum verdict verdict, bool is_proved);
+static inline void
+deliver_refused(struct worker *worker, const struct verdict_record *record, enum verdict verdict,
+	bool is_proved)
+{
+	stat_add(
+		is_proved ? &worker->stats->proved[verdict] : &worker->stats->unproved[verdict], 1);
+	if (worker->deliver.has_refused_enough)
+		worker->deliver.refusals_dropped++;
+	else
+		deliver_refusal(worker, record, verdict, is_proved);
+}
 
 /* Makes everything written in this burst visible. */
 void deliver_publish(struct worker *worker);
-
-/* A statistic of this worker, its only writer. */
-static inline void
-stat_add(_Atomic uint64_t *counter, uint64_t count)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count,
-		memory_order_relaxed);
-}
 
 /* As the first bytes of a live key slot that would do, from its epoch on. */
 static inline uint32_t

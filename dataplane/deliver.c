@@ -92,16 +92,11 @@ refusal_is_due(struct worker *worker)
 	struct deliver *deliver = &worker->deliver;
 	const struct deliver_ring *ring = &deliver->rings[DELIVER_REFUSAL];
 
-	if (!(deliver->present & 1u << DELIVER_REFUSAL))
-		return false;
 	if (!(deliver->touched & 1u << DELIVER_REFUSAL))
 		deliver_touch(deliver, DELIVER_REFUSAL, DELIVER_REFUSAL_SLOTS);
-	if (ring->writer.position != ring->limit &&
-		bucket_take(&deliver->refusal_bucket, worker->burst.mono_ms,
-			worker->config.refusals_per_s))
-		return true;
-	stat_add(&worker->config.refusal->dropped, 1);
-	return false;
+	return ring->writer.position != ring->limit &&
+	       bucket_take(&deliver->refusal_bucket, worker->burst.mono_ms,
+		       worker->config.refusals_per_s);
 }
 
 /* Whom it speaks for is left out unless it was proved. */
@@ -121,13 +116,19 @@ refusal_show(struct worker *worker, const struct verdict_record *record, enum ve
 }
 
 void
-deliver_refused(struct worker *worker, const struct verdict_record *record, enum verdict verdict,
+deliver_refusal(struct worker *worker, const struct verdict_record *record, enum verdict verdict,
 	bool is_proved)
 {
-	stat_add(
-		is_proved ? &worker->stats->proved[verdict] : &worker->stats->unproved[verdict], 1);
-	if (refusal_is_due(worker))
+	struct deliver *deliver = &worker->deliver;
+
+	if (!(deliver->present & 1u << DELIVER_REFUSAL))
+		return;
+	if (refusal_is_due(worker)) {
 		refusal_show(worker, record, verdict, is_proved);
+	} else {
+		deliver->has_refused_enough = true; /* time stands still in a burst */
+		deliver->refusals_dropped++;
+	}
 }
 
 void
@@ -139,4 +140,8 @@ deliver_publish(struct worker *worker)
 		verdict_writer_publish(&deliver->rings[__builtin_ctz(deliver->touched)].writer);
 	stat_add(&worker->stats->delivered, deliver->written);
 	deliver->written = 0;
+	if (deliver->refusals_dropped != 0)
+		stat_add(&worker->config.refusal->dropped, deliver->refusals_dropped);
+	deliver->refusals_dropped = 0;
+	deliver->has_refused_enough = false;
 }

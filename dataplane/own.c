@@ -477,7 +477,10 @@ own_ring(const struct worker *worker, unsigned n)
 							   : DELIVER_RINGS;
 }
 
-/* Is it a serial in a word to come, of a window that may be moved on? One in 64 in order. */
+/*
+ * A usual credential whose serial is not new in the line. One in 64 in order is ahead of it: true,
+ * if the window may be moved on. In a flood of replays each is marked.
+ */
 static __attribute__((noinline)) bool
 own_is_ahead(const struct worker *worker, const struct burst_item *item)
 {
@@ -488,9 +491,19 @@ own_is_ahead(const struct worker *worker, const struct burst_item *item)
 	       replay_window_is_clean(worker->replay, window, record->realm, record->node);
 }
 
+/* The serial at position n is marked, and nobody wants to know. */
+static __attribute__((noinline)) void
+own_refuse_replayed(struct worker *worker, unsigned n)
+{
+	struct verdict_record *record = &worker->burst.items[worker->burst.live[n]].record;
+
+	record_prove(record, &worker->burst.ids[n]);
+	deliver_refused(worker, record, VERDICT_REPLAYED, true);
+}
+
 /*
- * Accepts what nothing stands in the way of, from position `first` of live on, as long as all is as
- * usual: no payload, no reply, one ring and the same, a serial in the node's line or ahead of it.
+ * Accepts what nothing stands in the way of, and refuses replays, from position `first` of live on,
+ * as long as all is as usual: no payload, no reply, one ring and the same, a serial in the node's line or ahead of it.
  * The same stores in the same order as own_decide's, but with the ring's writer and the record in
  * registers.
  * Returns the first position that it leaves as it is.
@@ -504,6 +517,7 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 	struct replay_node *const nodes = worker->replay->nodes;
 	struct verdict_writer writer;
 	uint64_t reader, limit;
+	unsigned refused = 0;
 	unsigned n;
 
 	if (group == DELIVER_RINGS)
@@ -523,9 +537,15 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 		const bool is_in_line = replay_line_is_new(node, top, serial);
 		verdict_quarter_t quarters[VERDICT_QUARTERS];
 
-		if ((tail & OWN_TAIL_CARES) != OWN_TAIL_USUAL ||
-			(item->key.groups & burst->groups) != 1u << group ||
-			!(is_in_line || own_is_ahead(worker, item)) || writer.position == limit ||
+		if ((tail & OWN_TAIL_CARES) != OWN_TAIL_USUAL)
+			break;
+		if (!is_in_line && replay_line_is_seen(node, top, serial)) {
+			own_refuse_replayed(worker, n);
+			refused++;
+			continue;
+		}
+		if ((item->key.groups & burst->groups) != 1u << group || writer.position == limit ||
+			!(is_in_line || own_is_ahead(worker, item)) ||
 			ct_hide(is_hidden((uint64_t)_mm_extract_epi64(ids, 1), reader)) != 0)
 			break;
 		quarters_fill(quarters, &item->record, ids, now_us, tail);
@@ -539,8 +559,8 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 		replay_node_touch(node, item->record.epoch, now_us);
 	}
 	worker->deliver.rings[group].writer = writer;
-	worker->deliver.written += n - first;
-	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], n - first);
+	worker->deliver.written += n - first - refused;
+	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], n - first - refused);
 	return n;
 }
 

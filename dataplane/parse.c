@@ -83,7 +83,7 @@ parse_key(const struct view *view, const struct wire_cred *cred, struct view_key
 	if (key->realm == NULL)
 		return VERDICT_UNKNOWN_REALM;
 	key->window = view_slot(view, key->realm, cred->node);
-	view_slot_prefetch(view, key->window);
+	view_slot_prefetch(&view->slots[key->window]);
 	return VERDICT_NONE;
 }
 
@@ -180,7 +180,7 @@ parse_usual(struct worker *worker, const struct frame_datagram *datagram, struct
 	item->span_size = (uint16_t)(shape - CRED_TAG_SIZE);
 	item->l3 = datagram->l3;
 	item->is_usual = true;
-	view_slot_prefetch(&worker->burst.view, item->key.window);
+	view_slot_prefetch(&worker->burst.view.slots[item->key.window]);
 	return true;
 }
 

@@ -53,23 +53,36 @@ bucket_find(const struct table_bucket *bucket, uint32_t realm, uint32_t node, ui
 	return NULL;
 }
 
+const struct table_bucket *
+view_bucket(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch)
+{
+	static const struct table_bucket empty;
+
+	if (view->bucket_count == 0)
+		return &empty;
+	return &view->buckets[table_bucket_index(
+		realm, node, epoch, view->policy->bucket_seed, view->bucket_count - 1)];
+}
+
+const struct key_slot *
+view_bucket_slot(const struct view *view, const struct table_bucket *bucket, uint32_t realm,
+	uint32_t node, uint16_t epoch)
+{
+	const struct table_bucket_entry *entry = bucket_find(bucket, realm, node, epoch);
+
+	return entry != NULL && entry->index < view->extra_count ? &view->extras[entry->index]
+								 : NULL;
+}
+
 /* A further live epoch of a node. */
 static enum verdict
 extra_find(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct view_key *key)
 {
-	const struct table_bucket_entry *entry;
-	const struct key_slot *slot;
+	const struct key_slot *slot =
+		view_bucket_slot(view, view_bucket(view, realm, node, epoch), realm, node, epoch);
 
-	if (view->bucket_count == 0)
-		return VERDICT_UNKNOWN_EPOCH;
-	entry = bucket_find(&view->buckets[table_bucket_index(realm, node, epoch,
-				    view->policy->bucket_seed, view->bucket_count - 1)],
-		realm, node, epoch);
-	if (entry == NULL || entry->index >= view->extra_count)
-		return VERDICT_UNKNOWN_EPOCH;
-	slot = &view->extras[entry->index];
-	if (slot->realm != realm || slot->node != node || slot->epoch != epoch ||
+	if (slot == NULL || slot->realm != realm || slot->node != node || slot->epoch != epoch ||
 		slot->state != KEY_SLOT_LIVE)
 		return VERDICT_UNKNOWN_EPOCH;
 	key->slot = slot;

@@ -51,6 +51,16 @@ void view_open(struct view *view, const struct table_header *table, uint64_t gen
 enum verdict view_key_find(const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct view_key *key);
 
+/*
+ * What view_key_find looks up for an epoch that is not the node's current one, in two steps, so
+ * that the loads of a burst can be started together: the bucket, not read yet, never NULL; and once
+ * it is there the slot, not read yet either, or NULL. Whether the node is live is not asked.
+ */
+const struct table_bucket *view_bucket(
+	const struct view *view, uint32_t realm, uint32_t node, uint16_t epoch);
+const struct key_slot *view_bucket_slot(const struct view *view, const struct table_bucket *bucket,
+	uint32_t realm, uint32_t node, uint16_t epoch);
+
 /* The slot with the reply keys of a request slot that was found here. */
 const struct key_slot *view_reply(const struct view *view, const struct key_slot *slot);
 
@@ -85,10 +95,10 @@ view_slot(const struct view *view, const struct table_realm *realm, uint32_t nod
 
 /* Starts the loads that view_key_find and then the tag kernel are going to wait for. */
 static inline void
-view_slot_prefetch(const struct view *view, uint32_t slot)
+view_slot_prefetch(const struct key_slot *slot)
 {
-	__builtin_prefetch(&view->slots[slot]);
-	__builtin_prefetch((const uint8_t *)&view->slots[slot] + 64);
+	__builtin_prefetch(slot);
+	__builtin_prefetch((const uint8_t *)slot + 64);
 }
 
 static inline bool

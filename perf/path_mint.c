@@ -175,7 +175,7 @@ round_replay(struct path_rig *rig)
 		if (load_be16(rig_msg(rig, i) + CRED_AT_FLAGS) & CRED_FLAG_REPLY)
 			rig->proved[VERDICT_DUPLICATE]++;
 		else
-			rig->unproved[VERDICT_REPLAYED]++;
+			rig->proved[VERDICT_REPLAYED]++;
 }
 
 void

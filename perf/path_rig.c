@@ -304,7 +304,7 @@ static bool
 is_either(const struct path_rig *rig, enum verdict usual, enum verdict rare)
 {
 	return fixture_proved(&rig->fixture, usual) + fixture_proved(&rig->fixture, rare) ==
-	       rig->proved[usual];
+	       rig->proved[usual] + rig->proved[rare];
 }
 
 static bool
@@ -332,7 +332,8 @@ path_rig_is_right(const struct path_rig *rig)
 			is_right &= fixture_proved(f, verdict) == rig->proved[verdict];
 	}
 	return is_right && (rig->params.worker_count > 1 || path_rig_busy(rig) == 0) &&
-	       fixture_proved(f, VERDICT_REPLAYED) <= rig->proved[VERDICT_DUPLICATE] / 100;
+	       fixture_proved(f, VERDICT_REPLAYED) - rig->proved[VERDICT_REPLAYED] <=
+		       rig->proved[VERDICT_DUPLICATE] / 100;
 }
 
 uint64_t

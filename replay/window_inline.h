@@ -95,6 +95,16 @@ replay_line_is_new(const struct replay_node *node, uint64_t top, uint64_t serial
 	       !(replay_word_load(word) & replay_serial_bit(serial));
 }
 
+/* Is the serial marked, for certain and by the line alone? */
+static inline bool
+replay_line_is_seen(const struct replay_node *node, uint64_t top, uint64_t serial)
+{
+	const uint64_t *word = &node->words[serial / REPLAY_WORD_BITS % REPLAY_INLINE_WORDS];
+
+	return replay_line_has(top, serial) && node->bits_log2 >= REPLAY_LINE_BITS_LOG2 &&
+	       replay_word_load(word) & replay_serial_bit(serial);
+}
+
 /* Is the serial in a word still to come, of a window that has a ring? Then it is new. */
 static inline bool
 replay_window_is_ahead(const struct replay_store *store, uint32_t slot, uint64_t serial)
