@@ -31,16 +31,19 @@ struct burst_item {
 	_Alignas(64) struct verdict_record record;
 	const uint8_t *msg; /* the credential */
 	struct view_key key;
+	/* 16 bytes that claim_tail makes together, the record's last word apart: */
 	uint32_t slot_word; /* epoch, state and suite that its key slot has to have */
 	uint16_t span_size; /* bytes under the tag */
 	uint8_t l3;         /* offset of the IP header in the frame */
-	uint8_t owner;      /* worker */
 	bool is_usual;      /* nothing is left to be said of its claims (dataplane/claim.h) */
+	uint8_t owner;      /* worker */
 	/* Unless it is usual: */
 	uint32_t ttl_s;
 	uint64_t issued_us;
 };
 static_assert(sizeof(struct burst_item) == 128, "two lines per credential");
+static_assert(offsetof(struct burst_item, is_usual) == offsetof(struct burst_item, slot_word) + 7,
+	"claim_tail");
 
 struct burst {
 	const struct burst_frame *frames;
@@ -49,8 +52,7 @@ struct burst {
 	uint64_t mono_us; /* monotonic clock */
 	uint64_t mono_ms;
 	uint64_t incarnation_max; /* upper half of serials, where clocks are compared */
-	struct claim_clock clock;
-	uint32_t groups; /* bitmap of those that are in use and have a ring here */
+	uint32_t groups;          /* bitmap of those that are in use and have a ring here */
 	uint8_t live[BURST_FRAMES_MAX];
 	/* Items whose serials were ahead of their windows when stage admit looked. */
 	uint8_t ahead[BURST_FRAMES_MAX];

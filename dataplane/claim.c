@@ -8,8 +8,9 @@
 /* Far more than any skew makes sense, and too little for a sum with a clock to overflow. */
 #define CLAIM_SKEW_US_LIMIT ((uint64_t)1 << 62)
 
-uint64_t
-claim_serial_max(uint64_t incarnation_max)
+/* The greatest serial that the clock says may be used by now. */
+static uint64_t
+serial_max(uint64_t incarnation_max)
 {
 	return incarnation_max < UINT32_MAX - 1 ? ((incarnation_max + 1) << 32) - 1
 						: CRED_SERIAL_MAX;
@@ -34,7 +35,7 @@ nodes_max(const struct view *view, const struct table_realm *realm)
 
 void
 claim_shape_learn(struct claim_shape *shape, const struct view *view, const struct wire_cred *cred,
-	const struct table_realm *realm)
+	const struct table_realm *realm, uint64_t incarnation_max)
 {
 	const struct claim_words words = claim_words_load(cred->msg);
 	const bool is_clocked = realm->freshness == TABLE_FRESHNESS_CLOCK;
@@ -54,10 +55,10 @@ claim_shape_learn(struct claim_shape *shape, const struct view *view, const stru
 		.age_us_max =
 			is_clocked ? ttl_us(realm, cred->ttl_s) + 2 * realm->skew_us : UINT64_MAX,
 		.floor_us = is_clocked ? realm->floor_us : 0,
-		.serial_max = CRED_SERIAL_MAX,
+		.serial_max = is_clocked ? serial_max(incarnation_max) : CRED_SERIAL_MAX,
 		.base = realm->base,
 		.nodes_max = nodes_max(view, realm),
 		.groups = groups,
-		.is_clocked = is_clocked,
+		.size = cred->size,
 	};
 }

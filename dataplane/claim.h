@@ -22,8 +22,8 @@
 #include "dataplane/view.h"
 #include "wire/cred.h"
 
-/* Direct-mapped by suite, kind, size and realm; what shares a place takes turns. */
-#define CLAIM_SHAPES_LOG2 3u
+/* Direct-mapped by suite, kind, size, realm and audience; what shares a place takes turns. */
+#define CLAIM_SHAPES_LOG2 6u
 #define CLAIM_SHAPES      (1u << CLAIM_SHAPES_LOG2)
 
 /* The header's first 64 bytes in host byte order. */
@@ -35,36 +35,33 @@ struct claim_words {
 };
 
 struct claim_shape {
-	__m128i names;  /* of claim_words, without the node; magic 0: no shape */
-	__m128i serial; /* ttl_s only */
-	__m128i last;   /* audience only */
-	__m128i origin; /* all ones: the origin has to be the source */
+	_Alignas(64) __m128i names; /* of claim_words, without the node; magic 0: no shape */
+	__m128i serial;             /* ttl_s only */
+	__m128i last;               /* audience only */
+	__m128i origin;             /* all ones: the origin has to be the source */
 	const struct table_realm *realm;
 	uint64_t skew_us;
 	uint64_t age_us_max; /* of now + skew - issued_us */
 	uint64_t floor_us;
-	uint64_t serial_max; /* where clocks do not tell */
+	uint64_t serial_max; /* when it was learnt: it has grown since, if anything */
 	uint32_t base;       /* slot of node n is base + n ... */
 	uint32_t nodes_max;  /* ... for n from 1 to this */
 	uint32_t groups;
-	bool is_clocked;
+	uint32_t size; /* of the whole credential */
 };
-
-/* The clocks of a burst, as shapes want them. */
-struct claim_clock {
-	uint64_t now_us;
-	uint64_t serial_max; /* of an incarnation that is not too far ahead */
-};
+static_assert(sizeof(struct claim_shape) == 128, "two lines");
 
 /* `msg` MUST have CRED_HEADER_SIZE readable bytes. */
 static inline struct claim_shape *
 claim_shape_of(struct claim_shape *shapes, const uint8_t *msg)
 {
 	uint64_t sort;
+	uint32_t audience;
 
 	static_assert(CRED_AT_REALM == CRED_AT_SUITE + 4, "suite, kind, length and realm");
 	memcpy(&sort, msg + CRED_AT_SUITE, sizeof(sort));
-	return &shapes[sort * 0x9e3779b97f4a7c15ull >> (64 - CLAIM_SHAPES_LOG2)];
+	memcpy(&audience, msg + CRED_AT_AUDIENCE, sizeof(audience));
+	return &shapes[(sort ^ audience) * 0x9e3779b97f4a7c15ull >> (64 - CLAIM_SHAPES_LOG2)];
 }
 
 static inline struct claim_words
@@ -120,19 +117,39 @@ claim_has_shape(const struct claim_shape *shape, const struct claim_words *words
  * overflow: claim_shape_learn sees to that.
  */
 static inline bool
-claim_is_current(const struct claim_shape *shape, const struct claim_clock *clock, uint32_t node,
-	uint64_t serial, uint64_t issued_us)
+claim_is_current(const struct claim_shape *shape, uint64_t now_us, uint32_t node, uint64_t serial,
+	uint64_t issued_us)
 {
-	const uint64_t age_us = clock->now_us + shape->skew_us - issued_us;
-	const uint64_t serial_max = shape->is_clocked ? clock->serial_max : shape->serial_max;
+	const uint64_t age_us = now_us + shape->skew_us - issued_us;
 
-	return (node - 1 < shape->nodes_max) & (serial - 1 < serial_max) &
-	       (age_us <= shape->age_us_max) & (issued_us >= shape->floor_us);
+	return node - 1 < shape->nodes_max && serial - 1 < shape->serial_max &&
+	       age_us <= shape->age_us_max && issued_us >= shape->floor_us;
 }
 
-/* Remembers the sort of a credential that was parsed and whose realm is known, if it can be. */
-void claim_shape_learn(struct claim_shape *shape, const struct view *view,
-	const struct wire_cred *cred, const struct table_realm *realm);
+/*
+ * The claim's last word in a verdict record (dataplane/record.h), in its form for the way, and in
+ * the upper half what struct burst_item keeps beside it: the word a key slot has to have, the bytes
+ * under the tag, the IP header's offset and that the claim is usual.
+ */
+static inline __m128i
+claim_tail(const struct claim_words *words, const uint8_t *msg, uint16_t source_port, uint8_t l3)
+{
+	/* After the length's, the bytes of suite ... node: then those of flags and epoch. */
+	const __m128i from = _mm_alignr_epi8(words->serial, words->names, 4);
+	const __m128i tail = _mm_shuffle_epi8(
+		from, _mm_setr_epi8(-1, -1, 0, 1, 14, 15, 2, -1, 14, 15, -1, 3, 0, 1, -1, -1));
+	const __m128i fixed = _mm_setr_epi16(
+		0, -(short)CRED_SIZE_MIN, 0, 0, 0, KEY_SLOT_LIVE, -(short)CRED_TAG_SIZE, 1 << 8);
+	const uint64_t own =
+		(uint64_t)(msg[CRED_AT_FLAGS + 1] & CRED_FLAG_REPLY) << 55 | source_port;
 
-/* The greatest serial that a clock says may be used by now. */
-uint64_t claim_serial_max(uint64_t incarnation_max);
+	return _mm_or_si128(
+		_mm_add_epi16(tail, fixed), _mm_set_epi64x((long long)l3 << 48, (long long)own));
+}
+
+/*
+ * Remembers the sort of a credential that was parsed and whose realm is known, if it can be;
+ * `incarnation_max` as in struct burst.
+ */
+void claim_shape_learn(struct claim_shape *shape, const struct view *view,
+	const struct wire_cred *cred, const struct table_realm *realm, uint64_t incarnation_max);

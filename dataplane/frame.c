@@ -286,32 +286,53 @@ frame_parse(const struct worker_port *port, const struct burst_frame *frame,
 
 /* ---- the usual frame ---- */
 
+/* A shape before it is cut into pieces. */
+struct shape_plan {
+	uint8_t bytes[FRAME_SHAPE_SIZE];
+	uint8_t mask[FRAME_SHAPE_SIZE];
+};
+
 static void
-shape_set(struct frame_shape *shape, unsigned at, const uint8_t *bytes, unsigned size, uint8_t mask)
+plan_set(struct shape_plan *plan, unsigned at, const uint8_t *bytes, unsigned size, uint8_t mask)
 {
-	memcpy(shape->bytes + at, bytes, size);
-	memset(shape->mask + at, mask, size);
+	memcpy(plan->bytes + at, bytes, size);
+	memset(plan->mask + at, mask, size);
 }
 
 static void
-shape_set_be16(struct frame_shape *shape, unsigned at, uint16_t value, uint16_t mask)
+plan_set_be16(struct shape_plan *plan, unsigned at, uint16_t value, uint16_t mask)
 {
-	store_be16(shape->bytes + at, value);
-	store_be16(shape->mask + at, mask);
+	store_be16(plan->bytes + at, value);
+	store_be16(plan->mask + at, mask);
+}
+
+static void
+plan_cut(const struct shape_plan *plan, struct frame_shape *shape)
+{
+	static const unsigned first[FRAME_SHAPE_PIECES] = {0, 16, FRAME_SHAPE_LAST};
+	unsigned i;
+
+	for (i = 0; i < FRAME_SHAPE_PIECES; i++) {
+		memcpy(&shape->bytes[i], plan->bytes + first[i], sizeof(shape->bytes[i]));
+		memcpy(&shape->mask[i], plan->mask + first[i], sizeof(shape->mask[i]));
+	}
 }
 
 static void
 shape_fill(struct frame_shape *shape, const struct worker_port *port, const uint8_t ipv4[4])
 {
-	shape_set(shape, 0, port->mac, 6, 0xff);
-	shape_set(shape, 6, (const uint8_t[]){0}, 1, 0x01); /* from one station */
-	shape_set_be16(shape, 12, ETHER_TYPE_IPV4, 0xffff);
-	shape_set(shape, 14, (const uint8_t[]){0x45}, 1, 0xff); /* no options */
-	shape_set_be16(shape, 20, 0, IPV4_FRAGMENT_BITS);
-	shape_set(shape, 23, (const uint8_t[]){PROTOCOL_UDP}, 1, 0xff);
-	shape_set(shape, 30, ipv4, 4, 0xff);
-	shape_set_be16(shape, 36, port->udp_port, 0xffff);
-	shape->size_min = FRAME_SHAPE_SIZE;
+	struct shape_plan plan = {{0}, {0}};
+
+	plan_set(&plan, 0, port->mac, 6, 0xff);
+	plan_set(&plan, 6, (const uint8_t[]){0}, 1, 0x01); /* from one station */
+	plan_set_be16(&plan, 12, ETHER_TYPE_IPV4, 0xffff);
+	plan_set(&plan, 14, (const uint8_t[]){0x45}, 1, 0xff); /* no options */
+	plan_set_be16(&plan, 20, 0, IPV4_FRAGMENT_BITS);
+	plan_set(&plan, 23, (const uint8_t[]){PROTOCOL_UDP}, 1, 0xff);
+	plan_set(&plan, 30, ipv4, 4, 0xff);
+	plan_set_be16(&plan, 36, port->udp_port, 0xffff);
+	plan_cut(&plan, shape);
+	shape->size_min = FRAME_SHAPE_SIZE + CRED_SIZE_MIN;
 }
 
 void

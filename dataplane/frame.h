@@ -8,10 +8,12 @@
  */
 
 #include <assert.h>
+#include <smmintrin.h>
 #include <string.h>
 
 #include "dataplane/worker.h"
 #include "wire/bytes.h"
+#include "wire/cred.h"
 
 #define FRAME_ETHER_SIZE 14u
 #define FRAME_VLAN_SIZE  4u
@@ -61,14 +63,18 @@ bool frame_udp_is_right(const struct worker_port *port, const uint8_t *udp, uint
 	const uint8_t *addresses, uint32_t addresses_size);
 
 /*
- * The usual frame: untagged IPv4 without options to the port's first IPv4 address. Everything that
- * such a frame has in the same place is compared at once, as bytes under a mask.
+ * The usual frame: untagged IPv4 without options or padding to the port's first IPv4 address, of a
+ * size that a credential may have. Everything that such a frame has in the same place is compared
+ * at once, as bytes under a mask, in three pieces, of which the last overlaps the one before.
  */
-#define FRAME_SHAPE_SIZE (FRAME_ETHER_SIZE + FRAME_IPV4_SIZE + FRAME_UDP_SIZE)
+#define FRAME_SHAPE_SIZE   (FRAME_ETHER_SIZE + FRAME_IPV4_SIZE + FRAME_UDP_SIZE)
+#define FRAME_SHAPE_PIECES 3u
+#define FRAME_SHAPE_LAST   (FRAME_SHAPE_SIZE - sizeof(__m128i)) /* where the last one begins */
+static_assert(FRAME_SHAPE_LAST > sizeof(__m128i) && FRAME_SHAPE_LAST < 2 * sizeof(__m128i), "3");
 
 struct frame_shape {
-	_Alignas(16) uint8_t bytes[FRAME_SHAPE_SIZE];
-	_Alignas(16) uint8_t mask[FRAME_SHAPE_SIZE];
+	_Alignas(64) __m128i bytes[FRAME_SHAPE_PIECES];
+	__m128i mask[FRAME_SHAPE_PIECES];
 	uint32_t size_min; /* of a frame that is compared at all */
 };
 
@@ -81,27 +87,24 @@ frame_ipv4_is_sender(const uint8_t ipv4[4])
 	return ipv4[0] - 1u < 223u;
 }
 
-typedef uint64_t frame_vector_t __attribute__((vector_size(16), aligned(1), may_alias));
-
-/* What of 16 bytes differs from the shape; `at` is theirs in the frame. */
-static inline frame_vector_t
-frame_shape_differs(const struct frame_shape *shape, const uint8_t *data, unsigned at)
+/* What of a piece differs from the shape. */
+static inline __m128i
+frame_shape_differs(const struct frame_shape *shape, const uint8_t *data, unsigned piece)
 {
-	return (*(const frame_vector_t *)(data + at) ^
-		       *(const frame_vector_t *)(shape->bytes + at)) &
-	       *(const frame_vector_t *)(shape->mask + at);
+	return _mm_and_si128(
+		_mm_xor_si128(_mm_loadu_si128((const void *)data), shape->bytes[piece]),
+		shape->mask[piece]);
 }
 
-/* The last 16 bytes overlap those before. */
 static inline bool
 frame_has_shape(const struct frame_shape *shape, const uint8_t *data)
 {
-	static_assert(FRAME_SHAPE_SIZE == 26 + 16, "three loads");
-	const frame_vector_t differs = frame_shape_differs(shape, data, 0) |
-				       frame_shape_differs(shape, data, 16) |
-				       frame_shape_differs(shape, data, 26);
+	const __m128i differs =
+		_mm_or_si128(_mm_or_si128(frame_shape_differs(shape, data, 0),
+				     frame_shape_differs(shape, data + sizeof(__m128i), 1)),
+			frame_shape_differs(shape, data + FRAME_SHAPE_LAST, 2));
 
-	return (differs[0] | differs[1]) == 0;
+	return _mm_testz_si128(differs, differs);
 }
 
 /*
@@ -114,19 +117,17 @@ frame_parse_usual(const struct frame_shape *shape, const struct burst_frame *fra
 {
 	const uint8_t *ip = frame->data + FRAME_ETHER_SIZE;
 	const uint8_t *udp = ip + FRAME_IPV4_SIZE;
-	uint32_t size, udp_size;
+	const uint32_t size = frame->size - FRAME_ETHER_SIZE;
 
 	if (frame->size < shape->size_min || frame->checksum != BURST_CHECKSUM_GOOD ||
-		!frame_has_shape(shape, frame->data))
-		return false;
-	size = load_be16(ip + 2);
-	udp_size = load_be16(udp + 4);
-	if (size > frame->size - FRAME_ETHER_SIZE || udp_size != size - FRAME_IPV4_SIZE ||
-		udp_size - FRAME_UDP_SIZE > UINT16_MAX || !frame_ipv4_is_sender(ip + 12))
+		!frame_has_shape(shape, frame->data) ||
+		((load_be16(ip + 2) ^ size) | (load_be16(udp + 4) ^ (size - FRAME_IPV4_SIZE))) !=
+			0 ||
+		!frame_ipv4_is_sender(ip + 12))
 		return false;
 	datagram->source = frame_address_map(ip + 12);
 	datagram->payload = udp + FRAME_UDP_SIZE;
-	datagram->payload_size = udp_size - FRAME_UDP_SIZE;
+	datagram->payload_size = size - FRAME_IPV4_SIZE - FRAME_UDP_SIZE;
 	datagram->source_port = load_be16(udp);
 	datagram->l3 = FRAME_ETHER_SIZE;
 	return true;

@@ -15,27 +15,6 @@
  */
 #define PARSE_PREFETCH_FRAMES 8u
 
-/* In a copy, so that the usual frame's datagram never needs to lie in memory. */
-static inline enum frame_class
-parse_unusual(const struct worker_port *port, const struct burst_frame *frame,
-	struct frame_datagram *datagram)
-{
-	struct frame_datagram copy = {.payload = frame->data};
-	const enum frame_class class = frame_parse(port, frame, &copy);
-
-	*datagram = copy;
-	return class;
-}
-
-static inline enum frame_class
-parse_frame(const struct worker *worker, const struct burst_frame *frame,
-	struct frame_datagram *datagram)
-{
-	if (frame_parse_usual(&worker->shapes[frame->port], frame, datagram))
-		return FRAME_CREDENTIAL;
-	return parse_unusual(&worker->ports[frame->port], frame, datagram);
-}
-
 /*
  * The record in its form for the way. Fields that share a word are stored as one: the ring is
  * written by words, and a word that is loaded while its parts are still on their way to the cache
@@ -109,7 +88,7 @@ parse_judge(const struct view *view, enum frame_class class, enum wire_result re
 }
 
 /* Any credential, by all the rules; another one of its sort may then be a usual one. */
-static __attribute__((noinline)) enum verdict
+static enum verdict
 parse_general(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
 	struct burst_item *item)
 {
@@ -123,7 +102,7 @@ parse_general(struct worker *worker, enum frame_class class, const struct frame_
 	if (verdict == VERDICT_NONE) {
 		item_fill(item, &cred, datagram);
 		claim_shape_learn(claim_shape_of(worker->claims, cred.msg), &burst->view, &cred,
-			item->key.realm);
+			item->key.realm, burst->incarnation_max);
 		return VERDICT_NONE;
 	}
 	record_fill(&record, &cred, datagram, 0);
@@ -131,23 +110,27 @@ parse_general(struct worker *worker, enum frame_class class, const struct frame_
 	return verdict;
 }
 
-/* What record_fill does, from words: salt and audience; serial, source, realm, node; the rest. */
+/* What item_fill does, of a claim that has a shape. */
 static inline void
-record_fill_usual(struct verdict_record *record, const struct claim_words *words,
-	const struct frame_datagram *datagram, uint32_t mark, uint32_t shape)
+item_fill_usual(struct burst_item *item, const struct claim_shape *shape,
+	const struct claim_words *words, const struct frame_datagram *datagram, uint32_t node)
 {
 	const __m128d source = _mm_castsi128_pd(claim_source(datagram->source));
-	__m128i *quarters = (__m128i *)record;
+	const __m128i tail =
+		claim_tail(words, datagram->payload, datagram->source_port, datagram->l3);
+	__m128i *quarters = (__m128i *)&item->record;
 
 	_mm_store_si128(&quarters[0], _mm_unpackhi_epi64(words->last, words->last));
 	_mm_store_pd(
 		(double *)&quarters[1], _mm_shuffle_pd(_mm_castsi128_pd(words->serial), source, 1));
 	_mm_store_pd(
 		(double *)&quarters[2], _mm_shuffle_pd(source, _mm_castsi128_pd(words->names), 3));
-	record_store(record, RECORD_AT_TAIL,
-		(uint64_t)(shape & 0x00ff0000) << 32 | (uint64_t)(mark & CRED_FLAG_REPLY) << 55 |
-			(uint64_t)(mark >> 16) << 32 |
-			(uint64_t)(uint16_t)(shape - CRED_SIZE_MIN) << 16 | datagram->source_port);
+	_mm_storel_epi64((void *)((uint8_t *)&item->record + RECORD_AT_TAIL), tail);
+	_mm_storeh_pd((double *)(void *)&item->slot_word, _mm_castsi128_pd(tail));
+	item->msg = datagram->payload;
+	item->key.realm = shape->realm;
+	item->key.window = shape->base + node;
+	item->key.groups = shape->groups;
 }
 
 /* A native credential of a sort that was seen before, of which nothing is to be refused. */
@@ -155,44 +138,18 @@ static inline bool
 parse_usual(struct worker *worker, const struct frame_datagram *datagram, struct burst_item *item)
 {
 	const uint8_t *msg = datagram->payload;
-	const struct claim_shape *claim;
-	struct claim_words words;
-	uint32_t shape, mark, node;
+	const struct claim_shape *shape = claim_shape_of(worker->claims, msg);
+	const struct claim_words words = claim_words_load(msg);
+	const uint32_t node = load_be32(msg + CRED_AT_NODE);
 
-	if (datagram->payload_size < CRED_SIZE_MIN)
-		return false;
-	claim = claim_shape_of(worker->claims, msg);
-	words = claim_words_load(msg);
-	shape = load_be32(msg + CRED_AT_SUITE);
-	mark = load_be32(msg + CRED_AT_EPOCH);
-	node = load_be32(msg + CRED_AT_NODE);
-	if (!claim_has_shape(claim, &words, datagram->source) ||
-		(shape & UINT16_MAX) != datagram->payload_size ||
-		!claim_is_current(claim, &worker->burst.clock, node,
+	if (!claim_has_shape(shape, &words, datagram->source) ||
+		datagram->payload_size != shape->size ||
+		!claim_is_current(shape, worker->burst.now_us, node,
 			load_be64(msg + CRED_AT_SERIAL), load_be64(msg + CRED_AT_ISSUED)))
 		return false;
-	record_fill_usual(&item->record, &words, datagram, mark, shape);
-	item->msg = msg;
-	item->key.realm = claim->realm;
-	item->key.window = claim->base + node;
-	item->key.groups = claim->groups;
-	item->slot_word = item_slot_word((uint16_t)(mark >> 16), (uint8_t)(shape >> 24));
-	item->span_size = (uint16_t)(shape - CRED_TAG_SIZE);
-	item->l3 = datagram->l3;
-	item->is_usual = true;
+	item_fill_usual(item, shape, &words, datagram, node);
 	view_slot_prefetch(&worker->burst.view.slots[item->key.window]);
 	return true;
-}
-
-static inline enum verdict
-parse_item(struct worker *worker, enum frame_class class, const struct frame_datagram *datagram,
-	struct burst_item *item)
-{
-	const struct frame_datagram copy = *datagram;
-
-	if (class == FRAME_CREDENTIAL && parse_usual(worker, &copy, item))
-		return VERDICT_NONE;
-	return parse_general(worker, class, &copy, item);
 }
 
 /* What is no credential at all. */
@@ -216,6 +173,37 @@ prefetch_frame(const struct burst_frame *frame)
 	__builtin_prefetch(frame->data + 128);
 }
 
+/* Any frame, by all the rules: another kind of frame may carry a usual claim. */
+static __attribute__((noinline)) bool
+parse_rare(struct worker *worker, unsigned i, struct burst_result *result)
+{
+	const struct burst_frame *frame = &worker->burst.frames[i];
+	struct burst_item *item = &worker->burst.items[i];
+	struct frame_datagram datagram = {.payload = frame->data};
+	const enum frame_class class = frame_parse(&worker->ports[frame->port], frame, &datagram);
+
+	if (class > FRAME_MAPPED) {
+		result->neighbours |= (uint64_t)(class == FRAME_NEIGHBOUR) << i;
+		count_other(worker->stats, class);
+		return false;
+	}
+	if (class == FRAME_CREDENTIAL && datagram.payload_size >= CRED_SIZE_MIN &&
+		parse_usual(worker, &datagram, item))
+		return true;
+	return parse_general(worker, class, &datagram, item) == VERDICT_NONE;
+}
+
+static inline bool
+parse_frame(struct worker *worker, unsigned i, struct burst_result *result)
+{
+	const struct burst_frame *frame = &worker->burst.frames[i];
+	struct frame_datagram datagram;
+
+	return (frame_parse_usual(&worker->shapes[frame->port], frame, &datagram) &&
+		       parse_usual(worker, &datagram, &worker->burst.items[i])) ||
+	       parse_rare(worker, i, result);
+}
+
 unsigned
 burst_parse(struct worker *worker, unsigned count, struct burst_result *result)
 {
@@ -226,20 +214,10 @@ burst_parse(struct worker *worker, unsigned count, struct burst_result *result)
 	for (i = 0; i < count && i < PARSE_PREFETCH_FRAMES; i++)
 		prefetch_frame(&burst->frames[i]);
 	for (i = 0; i < count; i++) {
-		struct burst_item *item = &burst->items[i];
-		struct frame_datagram datagram;
-		enum frame_class class;
-
 		if (i + PARSE_PREFETCH_FRAMES < count)
 			prefetch_frame(&burst->frames[i + PARSE_PREFETCH_FRAMES]);
-		class = parse_frame(worker, &burst->frames[i], &datagram);
-		if (class > FRAME_MAPPED) {
-			result->neighbours |= (uint64_t)(class == FRAME_NEIGHBOUR) << i;
-			count_other(worker->stats, class);
-			continue;
-		}
-		if (parse_item(worker, class, &datagram, item) == VERDICT_NONE)
-			burst->live[live++] = (uint8_t)i;
+		burst->live[live] = (uint8_t)i;
+		live += parse_frame(worker, i, result);
 	}
 	return live;
 }

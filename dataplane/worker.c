@@ -108,10 +108,6 @@ burst_open(
 	burst->mono_us = mono_us;
 	burst->mono_ms = mono_us / 1000;
 	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
-	burst->clock = (struct claim_clock){
-		.now_us = now_us,
-		.serial_max = claim_serial_max(burst->incarnation_max),
-	};
 	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 

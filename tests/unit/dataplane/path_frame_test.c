@@ -81,8 +81,6 @@ usual_frames_take_the_short_way(void **state)
 	(void)state;
 	frame_usual(&frame);
 	assert_true(assert_agreement(&frame));
-	frame.size += 20; /* padding */
-	assert_true(assert_agreement(&frame));
 	store_be16(frame.data + 20, 0x4000); /* may not be split */
 	frame.data[15] = 0xb8;               /* type of service */
 	frame.data[22] = 1;                  /* time to live */
@@ -98,6 +96,9 @@ others_take_the_long_way(void **state)
 	(void)state;
 	frame_usual(&frame);
 	frame.checksum = BURST_CHECKSUM_UNKNOWN;
+	assert_false(assert_agreement(&frame));
+	frame_usual(&frame);
+	frame.size += 20; /* padding */
 	assert_false(assert_agreement(&frame));
 	frame_usual(&frame);
 	frame.vlan = 5;
