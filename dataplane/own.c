@@ -451,6 +451,16 @@ ids_load(const struct tag_identity *id)
 		_mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
 }
 
+/* is_hidden of ids, by comparing them four at once; `reader` has the reader's in its upper half. */
+static inline bool
+ids_are_hidden(__m128i ids, __m128i reader)
+{
+	const __m128i is_open = _mm_or_si128(
+		_mm_cmpeq_epi32(ids, reader), _mm_cmpeq_epi32(ids, _mm_set1_epi32(-1)));
+
+	return ct_hide((uint64_t)_mm_movemask_ps(_mm_castsi128_ps(is_open)) >> 2) != 3;
+}
+
 /* The record as consumers get it, but for the stamp. */
 static inline void
 quarters_fill(verdict_quarter_t quarters[VERDICT_QUARTERS], const struct verdict_record *record,
@@ -516,7 +526,8 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 	const uint64_t now_us = burst->now_us;
 	struct replay_node *const nodes = worker->replay->nodes;
 	struct verdict_writer writer;
-	uint64_t reader, limit;
+	__m128i reader;
+	uint64_t limit;
 	unsigned refused = 0;
 	unsigned n;
 
@@ -526,7 +537,7 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 		deliver_touch(&worker->deliver, group, worker->deliver.slots);
 	writer = worker->deliver.rings[group].writer;
 	limit = worker->deliver.rings[group].limit;
-	reader = view_reader(&burst->view, group);
+	reader = _mm_set1_epi64x((long long)view_reader(&burst->view, group));
 	for (n = first; n < count; n++) {
 		const struct burst_item *item = &burst->items[burst->live[n]];
 		struct replay_node *node = &nodes[item->key.window];
@@ -545,8 +556,7 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 			continue;
 		}
 		if ((item->key.groups & burst->groups) != 1u << group || writer.position == limit ||
-			!(is_in_line || own_is_ahead(worker, item)) ||
-			ct_hide(is_hidden((uint64_t)_mm_extract_epi64(ids, 1), reader)) != 0)
+			!(is_in_line || own_is_ahead(worker, item)) || ids_are_hidden(ids, reader))
 			break;
 		quarters_fill(quarters, &item->record, ids, now_us, tail);
 		deliver_ring_prefetch(&writer, 1);

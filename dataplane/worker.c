@@ -98,16 +98,17 @@ burst_open(
 		atomic_load_explicit(&worker->config.table->generation, memory_order_acquire);
 	struct burst *burst = &worker->burst;
 
-	if (generation != worker->generation)
-		memset(worker->claims, 0, sizeof(worker->claims));
-	worker->generation = generation;
-	view_open(&burst->view, worker->config.table, worker->generation,
-		worker->replay->slot_count, now_us);
+	view_open(
+		&burst->view, worker->config.table, generation, worker->replay->slot_count, now_us);
 	burst->frames = frames;
 	burst->now_us = now_us;
 	burst->mono_us = mono_us;
 	burst->mono_ms = mono_us / 1000;
 	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
+	if (generation == worker->generation)
+		return;
+	worker->generation = generation;
+	memset(worker->claims, 0, sizeof(worker->claims));
 	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 

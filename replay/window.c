@@ -91,6 +91,18 @@ replay_ring_prefetch(const struct replay_store *store, uint32_t slot)
 		__builtin_prefetch(ring_word(&ring, newest + 1 - REPLAY_INLINE_WORDS), 1);
 }
 
+/* The same for the next word, as it is in order: nothing is skipped, one word leaves the line. */
+static void
+window_step(struct replay_node *node, const struct window_ring *ring, uint64_t serial)
+{
+	const uint64_t leaving = serial / REPLAY_WORD_BITS - REPLAY_INLINE_WORDS;
+	uint64_t *word = &node->words[leaving % REPLAY_INLINE_WORDS];
+
+	replay_word_store(ring_word(ring, leaving), *word);
+	replay_word_store(&node->top, serial);
+	replay_word_store(word, replay_serial_bit(serial));
+}
+
 enum replay_result
 replay_window_peek_slow(const struct replay_store *store, uint32_t slot, uint64_t serial)
 {
@@ -117,7 +129,13 @@ replay_window_commit_slow(struct replay_store *store, uint32_t slot, uint64_t se
 	struct window_ring ring;
 	uint64_t *word;
 
-	if (!window_ring_find(store, slot, &ring) || replay_line_is_stale(node, node->top, serial))
+	if (!window_ring_find(store, slot, &ring))
+		return REPLAY_STALE;
+	if (serial / REPLAY_WORD_BITS == node->top / REPLAY_WORD_BITS + 1) {
+		window_step(node, &ring, serial);
+		return REPLAY_NEW;
+	}
+	if (replay_line_is_stale(node, node->top, serial))
 		return REPLAY_STALE;
 	if (serial > node->top) {
 		window_advance(node, &ring, serial);
