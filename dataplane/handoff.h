@@ -14,9 +14,12 @@
  *	verdict  a refusal found on the way, or VERDICT_NONE
  *
  * The writer publishes head once a burst, the reader tail once a burst; each keeps a copy of the
- * other's line and looks again only when it must. A message never runs over the end of the ring: a
- * record of realm 0 sends the reader to the start. A full ring is BUSY at once, never a wait (two
- * workers waiting for each other would wait for ever).
+ * other's line and looks again only when it must. What one side alone uses lies apart from what the
+ * other reads. So a message of one slot costs two transfers of one line, there and back; both are
+ * started ahead, the one back in a state to be written (a load and then a store would be two), and
+ * the reader leaves the line as it is unless the message is an unusual one. A message never runs
+ * over the end of the ring: a record of realm 0 sends the reader to the start. A full ring is BUSY
+ * at once, never a wait (two workers waiting for each other would wait for ever).
  */
 
 #include <stdatomic.h>
@@ -37,13 +40,13 @@ struct handoff_slot {
 
 /* Lines in pairs: the prefetcher of many CPUs fetches 128 bytes. */
 struct handoff_ring {
-	_Alignas(128) uint64_t mask;         /* after formatting: ro */
-	_Alignas(128) _Atomic uint64_t head; /* writer: wo */
-	uint64_t writer_position;            /* writer only */
-	uint64_t writer_tail;                /* writer only: tail as last seen */
-	_Alignas(128) _Atomic uint64_t tail; /* reader: wo */
-	uint64_t reader_position;            /* reader only */
-	uint64_t reader_head;                /* reader only: head as last seen */
+	_Alignas(128) uint64_t mask;            /* after formatting: ro */
+	_Alignas(128) _Atomic uint64_t head;    /* writer: wo, reader: ro */
+	_Alignas(128) _Atomic uint64_t tail;    /* reader: wo, writer: ro */
+	_Alignas(128) uint64_t writer_position; /* writer only */
+	uint64_t writer_tail;                   /* writer only: tail as last seen */
+	_Alignas(128) uint64_t reader_position; /* reader only */
+	uint64_t reader_head;                   /* reader only: head as last seen */
 	_Alignas(128) struct handoff_slot slots[];
 };
 
@@ -61,11 +64,25 @@ bool handoff_ring_put(struct handoff_ring *ring, const struct verdict_record *re
 /* Makes everything put visible. Writer only. */
 void handoff_ring_publish(struct handoff_ring *ring);
 
+/* Starts the load of what handoff_ring_look reads. Reader only. */
+static inline void
+handoff_ring_prefetch(const struct handoff_ring *ring)
+{
+	__builtin_prefetch(&ring->head);
+}
+
 /*
- * The next message, or false. Its lengths are checked against what the writer has published: a
- * ring whose bytes make no sense is emptied. Reader only.
+ * Looks for what was published, starts the loads of the first messages, and returns how many slots
+ * wait to be taken. Once a burst, well before the first is taken. Reader only.
  */
-bool handoff_ring_take(struct handoff_ring *ring, struct handoff_message *message);
+uint64_t handoff_ring_look(struct handoff_ring *ring);
+
+/*
+ * Takes up to `max` messages of those looked for and returns how many. Their lengths are checked
+ * against what the writer has published: a ring whose bytes make no sense is emptied. Reader only.
+ */
+unsigned handoff_ring_take(
+	struct handoff_ring *ring, struct handoff_message *messages, unsigned max);
 
 /* Gives back everything taken. Reader only. */
 void handoff_ring_release(struct handoff_ring *ring);

@@ -25,6 +25,7 @@
 
 #include "dataplane/burst.h"
 #include "dataplane/deliver_inline.h"
+#include "dataplane/ids.h"
 #include "dataplane/record.h"
 
 /*
@@ -290,6 +291,13 @@ own_decide(struct worker *worker, struct own_cred cred)
 		own_refuse_and_answer(worker, cred, verdict, first);
 }
 
+static inline void
+own_finish(struct worker *worker)
+{
+	if (worker->run.count != 0)
+		run_finish(worker);
+}
+
 /* If a credential of that node waits in the run, it has to go through first. */
 static inline void
 own_wait_for(struct worker *worker, uint32_t window)
@@ -332,108 +340,15 @@ own_cred_from_item(struct worker *worker, unsigned n, struct answer_context *ans
 	return cred_from_item(worker, n, answer);
 }
 
-/* The key of what was handed over, and its audience, by the table of this burst. */
-static enum verdict
-own_locate_key(const struct worker *worker, struct verdict_record *record, struct view_key *key)
-{
-	const struct view *view = &worker->burst.view;
-	enum verdict verdict;
-
-	if (key->realm == NULL)
-		return VERDICT_UNKNOWN_REALM;
-	verdict = view_key_find(view, record->realm, record->node, record->epoch, key);
-	if (!view_audience_find(key->realm, record->audience, &key->groups) &&
-		record->verdict == VERDICT_NONE)
-		record->verdict = VERDICT_WRONG_AUDIENCE;
-	return verdict;
-}
-
-/* Two workers with different ideas of who owns a node would both write its window. */
-static bool
-own_is_mine(const struct worker *worker, const struct view_key *key)
-{
-	return table_shard_owner(key->slot->shard, worker->worker_count) == worker->index;
-}
-
-static void
-own_message(struct worker *worker, const struct handoff_message *message, struct view_key *key)
-{
-	const struct own_cred cred = {
-		.record = message->record,
-		.key = key,
-		.payload = message->payload,
-		.answer = message->answer,
-	};
-	enum verdict verdict = own_locate_key(worker, message->record, key);
-
-	if (verdict == VERDICT_NONE && !view_is_valid_now(&worker->burst.view, key->slot))
-		verdict = VERDICT_UNKNOWN_EPOCH;
-	if (verdict == VERDICT_NONE && !own_is_mine(worker, key))
-		verdict = VERDICT_BUSY;
-	if (verdict != VERDICT_NONE)
-		deliver_refused(worker, cred.record, verdict, true); /* no live key: silent */
-	else
-		own_decide(worker, cred);
-}
-
-/* Realm and window of a message's node; starts the loads that own_message is going to wait for. */
-static void
-own_locate(const struct worker *worker, const struct verdict_record *record, struct view_key *key)
-{
-	const struct view *view = &worker->burst.view;
-
-	*key = (struct view_key){.realm = view_realm(view, record->realm)};
-	if (key->realm == NULL)
-		return;
-	key->window = view_slot(view, key->realm, record->node);
-	__builtin_prefetch(&view->slots[key->window]);
-	replay_window_prefetch(worker->replay, key->window);
-}
-
-/* Takes up to one burst from all peers together, another one first each time. */
-static unsigned
-own_collect(struct worker *worker, struct handoff_message *messages, struct view_key *keys)
-{
-	unsigned peer = worker->handoff_next;
-	unsigned count = 0;
-	unsigned n;
-
-	for (n = 0; n < worker->worker_count; n++) {
-		struct handoff_ring *ring = worker->config.handoff_in[peer];
-
-		while (ring != NULL && count < BURST_FRAMES_MAX &&
-			handoff_ring_take(ring, &messages[count])) {
-			own_locate(worker, messages[count].record, &keys[count]);
-			count++;
-		}
-		peer = peer + 1 < worker->worker_count ? peer + 1 : 0;
-	}
-	worker->handoff_next = peer + 1 < worker->worker_count ? peer + 1 : 0;
-	return count;
-}
-
-static void
-own_release(struct worker *worker)
-{
-	unsigned peer;
-
-	for (peer = 0; peer < worker->worker_count; peer++)
-		if (worker->config.handoff_in[peer] != NULL)
-			handoff_ring_release(worker->config.handoff_in[peer]);
-}
-
-/* What the burst may need of any one ring. */
+/* What our part of the burst may need of any one ring. */
 static uint32_t
-own_slots(const struct burst *burst, unsigned count, const struct handoff_message *messages,
-	unsigned message_count)
+own_slots(const struct burst *burst, unsigned count)
 {
 	uint32_t slots = 0;
 	unsigned n;
 
 	for (n = 0; n < count; n++)
 		slots += deliver_slots(burst->sizes[n] - CRED_HEADER_SIZE);
-	for (n = 0; n < message_count; n++)
-		slots += deliver_slots(messages[n].record->payload_size);
 	return slots;
 }
 
@@ -442,14 +357,6 @@ own_slots(const struct burst *burst, unsigned count, const struct handoff_messag
 /* Of the record's last word: no payload, no reply, no verdict yet, and of kind assert. */
 #define OWN_TAIL_CARES (UINT64_C(0xffff) << 48 | UINT64_C(0xffff) << 16)
 #define OWN_TAIL_USUAL ((uint64_t)CRED_KIND_ASSERT << 48)
-
-/* Ids as they were sealed, to host byte order: uid, gid; auth_uid, auth_gid. */
-static inline __m128i
-ids_load(const struct tag_identity *id)
-{
-	return _mm_shuffle_epi8(_mm_loadu_si128((const void *)id->bytes),
-		_mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
-}
 
 /* is_hidden of ids, by comparing them four at once; `reader` has the reader's in its upper half. */
 static inline bool
@@ -476,15 +383,39 @@ quarters_fill(verdict_quarter_t quarters[VERDICT_QUARTERS], const struct verdict
 		ids, _mm_cvtsi64_si128((long long)(tail | (uint64_t)VERDICT_ACCEPTED << 56)));
 }
 
-/* The one ring that the credential at position n goes to; DELIVER_RINGS if it is not one. */
-static inline unsigned
-own_ring(const struct worker *worker, unsigned n)
-{
-	const struct burst *burst = &worker->burst;
-	const uint32_t groups = burst->items[burst->live[n]].key.groups & burst->groups;
+/* The one ring that usual credentials go to, with its writer in registers. */
+struct own_lane {
+	struct verdict_writer writer;
+	uint64_t limit;
+	__m128i reader;
+	uint32_t group; /* its bit */
+};
 
-	return groups != 0 && (groups & (groups - 1)) == 0 ? (unsigned)__builtin_ctz(groups)
-							   : DELIVER_RINGS;
+/* False: not one group. */
+static inline bool
+lane_open(struct worker *worker, struct own_lane *lane, uint32_t groups)
+{
+	struct deliver *deliver = &worker->deliver;
+	unsigned group;
+
+	lane->group = groups & worker->burst.groups;
+	if (lane->group == 0 || (lane->group & (lane->group - 1)) != 0)
+		return false;
+	group = (unsigned)__builtin_ctz(lane->group);
+	if (!(deliver->touched & lane->group))
+		deliver_touch(deliver, group, deliver->slots);
+	lane->writer = deliver->rings[group].writer;
+	lane->limit = deliver->rings[group].limit;
+	lane->reader = _mm_set1_epi64x((long long)view_reader(&worker->burst.view, group));
+	return true;
+}
+
+static inline void
+lane_close(struct worker *worker, const struct own_lane *lane, unsigned accepted)
+{
+	worker->deliver.rings[__builtin_ctz(lane->group)].writer = lane->writer;
+	worker->deliver.written += accepted;
+	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], accepted);
 }
 
 /*
@@ -492,13 +423,50 @@ own_ring(const struct worker *worker, unsigned n)
  * if the window may be moved on. In a flood of replays each is marked.
  */
 static __attribute__((noinline)) bool
-own_is_ahead(const struct worker *worker, const struct burst_item *item)
+own_is_ahead(const struct worker *worker, const struct verdict_record *record,
+	const struct view_key *key)
 {
-	const struct verdict_record *record = &item->record;
-	const uint32_t window = item->key.window;
+	return replay_window_is_ahead(worker->replay, key->window, record->serial) &&
+	       replay_window_is_clean(worker->replay, key->window, record->realm, record->node);
+}
 
-	return replay_window_is_ahead(worker->replay, window, record->serial) &&
-	       replay_window_is_clean(worker->replay, window, record->realm, record->node);
+/*
+ * Accepts what nothing stands in the way of, with the same stores in the same order as own_decide:
+ * VERDICT_ACCEPTED; REPLAYED, for the caller to refuse; or NONE, if it is not as usual and was left
+ * as it is. Usual is: no payload, no reply, the lane's group and no other, a serial in the node's
+ * line or ahead of it.
+ */
+static inline __attribute__((always_inline)) enum verdict
+lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_record *record,
+	const struct view_key *key, __m128i ids)
+{
+	struct replay_node *node = &worker->replay->nodes[key->window];
+	const uint64_t now_us = worker->burst.now_us;
+	const uint64_t tail = record_load(record, RECORD_AT_TAIL);
+	const uint64_t serial = record->serial;
+	const uint64_t top = replay_word_load(&node->top);
+	const bool is_in_line = replay_line_is_new(node, top, serial);
+	verdict_quarter_t quarters[VERDICT_QUARTERS];
+
+	if ((tail & OWN_TAIL_CARES) != OWN_TAIL_USUAL)
+		return VERDICT_NONE;
+	if (!is_in_line && replay_line_is_seen(node, top, serial))
+		return VERDICT_REPLAYED;
+	if ((key->groups & worker->burst.groups) != lane->group ||
+		lane->writer.position == lane->limit ||
+		!(is_in_line || own_is_ahead(worker, record, key)) ||
+		ids_are_hidden(ids, lane->reader))
+		return VERDICT_NONE;
+	quarters_fill(quarters, record, ids, now_us, tail);
+	deliver_ring_prefetch(&lane->writer, 1);
+	verdict_writer_append_quarters(&lane->writer, quarters, 0);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (is_in_line)
+		replay_line_mark(node, top, serial);
+	else
+		replay_window_commit_slow(worker->replay, key->window, serial);
+	replay_node_touch(node, record->epoch, now_us);
+	return VERDICT_ACCEPTED;
 }
 
 /* The serial at position n is marked, and nobody wants to know. */
@@ -512,67 +480,218 @@ own_refuse_replayed(struct worker *worker, unsigned n)
 }
 
 /*
- * Accepts what nothing stands in the way of, and refuses replays, from position `first` of live on,
- * as long as all is as usual: no payload, no reply, one ring and the same, a serial in the node's line or ahead of it.
- * The same stores in the same order as own_decide's, but with the ring's writer and the record in
- * registers.
+ * Accepts, and refuses replays, from position `first` of live on, as long as all is as usual.
  * Returns the first position that it leaves as it is.
  */
 static __attribute__((noinline)) unsigned
 own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 {
 	const struct burst *burst = &worker->burst;
-	const unsigned group = own_ring(worker, first);
-	const uint64_t now_us = burst->now_us;
-	struct replay_node *const nodes = worker->replay->nodes;
-	struct verdict_writer writer;
-	__m128i reader;
-	uint64_t limit;
+	enum verdict verdict;
+	struct own_lane lane;
 	unsigned refused = 0;
 	unsigned n;
 
-	if (group == DELIVER_RINGS)
+	if (!lane_open(worker, &lane, burst->items[burst->live[first]].key.groups))
 		return first;
-	if (!(worker->deliver.touched >> group & 1))
-		deliver_touch(&worker->deliver, group, worker->deliver.slots);
-	writer = worker->deliver.rings[group].writer;
-	limit = worker->deliver.rings[group].limit;
-	reader = _mm_set1_epi64x((long long)view_reader(&burst->view, group));
 	for (n = first; n < count; n++) {
 		const struct burst_item *item = &burst->items[burst->live[n]];
-		struct replay_node *node = &nodes[item->key.window];
-		const uint64_t tail = record_load(&item->record, RECORD_AT_TAIL);
-		const uint64_t serial = item->record.serial;
-		const __m128i ids = ids_load(&burst->ids[n]);
-		const uint64_t top = replay_word_load(&node->top);
-		const bool is_in_line = replay_line_is_new(node, top, serial);
-		verdict_quarter_t quarters[VERDICT_QUARTERS];
 
-		if ((tail & OWN_TAIL_CARES) != OWN_TAIL_USUAL)
+		verdict = lane_accept(
+			worker, &lane, &item->record, &item->key, ids_load(&burst->ids[n]));
+		if (verdict == VERDICT_NONE)
 			break;
-		if (!is_in_line && replay_line_is_seen(node, top, serial)) {
+		if (verdict == VERDICT_REPLAYED) {
 			own_refuse_replayed(worker, n);
 			refused++;
-			continue;
 		}
-		if ((item->key.groups & burst->groups) != 1u << group || writer.position == limit ||
-			!(is_in_line || own_is_ahead(worker, item)) || ids_are_hidden(ids, reader))
-			break;
-		quarters_fill(quarters, &item->record, ids, now_us, tail);
-		deliver_ring_prefetch(&writer, 1);
-		verdict_writer_append_quarters(&writer, quarters, 0);
-		atomic_signal_fence(memory_order_seq_cst);
-		if (is_in_line)
-			replay_line_mark(node, top, serial);
-		else
-			replay_window_commit_slow(worker->replay, item->key.window, serial);
-		replay_node_touch(node, item->record.epoch, now_us);
 	}
-	worker->deliver.rings[group].writer = writer;
-	worker->deliver.written += n - first - refused;
-	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], n - first - refused);
+	lane_close(worker, &lane, n - first - refused);
 	return n;
 }
+
+/* ---- what was handed over ---- */
+
+/* The key of what was handed over, and its audience, by the table of this burst. */
+static enum verdict
+own_locate_key(const struct worker *worker, struct verdict_record *record, struct view_key *key)
+{
+	const struct view *view = &worker->burst.view;
+	enum verdict verdict;
+
+	if (key->realm == NULL)
+		return VERDICT_UNKNOWN_REALM;
+	verdict = view_key_find(view, record->realm, record->node, record->epoch, key);
+	if (!view_audience_find(key->realm, record->audience, &key->groups) &&
+		record->verdict == VERDICT_NONE)
+		record->verdict = VERDICT_WRONG_AUDIENCE;
+	return verdict;
+}
+
+/* Two workers with different ideas of who owns a node would both write its window. */
+static inline bool
+own_is_mine(const struct worker *worker, const struct key_slot *slot)
+{
+	return table_shard_owner(slot->shard, worker->worker_count) == worker->index;
+}
+
+static __attribute__((noinline)) void
+own_message(struct worker *worker, const struct handoff_message *message, struct view_key *key)
+{
+	const struct own_cred cred = {
+		.record = message->record,
+		.key = key,
+		.payload = message->payload,
+		.answer = message->answer,
+	};
+	enum verdict verdict = own_locate_key(worker, message->record, key);
+
+	own_wait_for(worker, key->window);
+	if (verdict == VERDICT_NONE && !view_is_valid_now(&worker->burst.view, key->slot))
+		verdict = VERDICT_UNKNOWN_EPOCH;
+	if (verdict == VERDICT_NONE && !own_is_mine(worker, key->slot))
+		verdict = VERDICT_BUSY;
+	if (verdict != VERDICT_NONE)
+		deliver_refused(worker, cred.record, verdict, true); /* no live key: silent */
+	else
+		own_decide(worker, cred);
+}
+
+/*
+ * Realm, audience and window of a message; starts the loads of its node, which its decision is
+ * going to wait for. Without groups no message is a usual one.
+ */
+static inline void
+own_locate(const struct worker *worker, const struct verdict_record *record, struct view_key *key)
+{
+	const struct view *view = &worker->burst.view;
+	const struct table_realm *realm = view_realm(view, record->realm);
+
+	*key = (struct view_key){.realm = realm};
+	if (realm == NULL)
+		return;
+	key->window = view_slot(view, realm, record->node);
+	key->slot = &view->slots[key->window];
+	__builtin_prefetch(key->slot);
+	replay_window_prefetch(worker->replay, key->window);
+	if (!view_audience_find(realm, record->audience, &key->groups))
+		key->groups = 0;
+}
+
+/* Is it of the node's current epoch, live and valid, and ours? All that own_message asks first. */
+static inline bool
+own_key_is_usual(const struct worker *worker, const struct verdict_record *record,
+	const struct view_key *key)
+{
+	const struct key_slot *slot = key->slot;
+	uint64_t names;
+
+	memcpy(&names, &slot->realm, sizeof(names));
+	return names == record_load(record, RECORD_AT_NAMES) && slot->epoch == record->epoch &&
+	       slot->state == KEY_SLOT_LIVE && view_is_valid_now(&worker->burst.view, slot) &&
+	       own_is_mine(worker, slot);
+}
+
+/* As own_accept_usual does, from message `first` on. The ring's lines are only read. */
+static __attribute__((noinline)) unsigned
+own_accept_messages(struct worker *worker, const struct handoff_message *messages,
+	const struct view_key *keys, unsigned first, unsigned count)
+{
+	enum verdict verdict;
+	struct own_lane lane;
+	unsigned refused = 0;
+	unsigned n;
+
+	if (!lane_open(worker, &lane, keys[first].groups))
+		return first;
+	for (n = first; n < count; n++) {
+		const struct verdict_record *record = messages[n].record;
+		const __m128i ids = _mm_set_epi64x((long long)record_load(record, RECORD_AT_TIME),
+			(long long)record_load(record, RECORD_AT_IDS));
+
+		if (keys[n].groups == 0 || !own_key_is_usual(worker, record, &keys[n]))
+			break;
+		verdict = lane_accept(worker, &lane, record, &keys[n], ids);
+		if (verdict == VERDICT_NONE)
+			break;
+		if (verdict == VERDICT_REPLAYED) {
+			deliver_refused(worker, record, VERDICT_REPLAYED, true);
+			refused++;
+		}
+	}
+	lane_close(worker, &lane, n - first - refused);
+	return n;
+}
+
+/* Starts the loads of what waits; returns how many slots it may need of any one ring. */
+static uint32_t
+own_look(struct worker *worker)
+{
+	const uint64_t slots_max = BURST_FRAMES_MAX * deliver_slots(CRED_PAYLOAD_SIZE_MAX);
+	uint64_t slots = 0;
+	unsigned peer;
+
+	for (peer = 0; peer < worker->worker_count; peer++)
+		if (worker->config.handoff_in[peer] != NULL)
+			slots += handoff_ring_look(worker->config.handoff_in[peer]);
+	return (uint32_t)(slots < slots_max ? slots : slots_max);
+}
+
+/* Takes up to one burst from all peers together, another one first each time. */
+static unsigned
+own_collect(struct worker *worker, struct handoff_message *messages)
+{
+	unsigned peer = worker->handoff_next;
+	unsigned count = 0;
+	unsigned n;
+
+	for (n = 0; n < worker->worker_count; n++) {
+		struct handoff_ring *ring = worker->config.handoff_in[peer];
+
+		if (ring != NULL)
+			count +=
+				handoff_ring_take(ring, &messages[count], BURST_FRAMES_MAX - count);
+		peer = peer + 1 < worker->worker_count ? peer + 1 : 0;
+	}
+	worker->handoff_next = peer + 1 < worker->worker_count ? peer + 1 : 0;
+	return count;
+}
+
+static void
+own_release(struct worker *worker)
+{
+	unsigned peer;
+
+	for (peer = 0; peer < worker->worker_count; peer++)
+		if (worker->config.handoff_in[peer] != NULL)
+			handoff_ring_release(worker->config.handoff_in[peer]);
+}
+
+/* Decides about what was handed over; returns how many. */
+static unsigned
+own_messages(struct worker *worker)
+{
+	struct handoff_message messages[BURST_FRAMES_MAX];
+	struct view_key keys[BURST_FRAMES_MAX];
+	const unsigned count = own_collect(worker, messages);
+	unsigned n;
+
+	for (n = 0; n < count; n++)
+		own_locate(worker, messages[n].record, &keys[n]);
+	n = 0;
+	while (n < count) {
+		if (worker->run.count == 0)
+			n = own_accept_messages(worker, messages, keys, n, count);
+		if (n < count) {
+			own_message(worker, &messages[n], &keys[n]);
+			n++;
+		}
+	}
+	own_finish(worker); /* what is in the run points to keys, and into the rings */
+	return count;
+}
+
+/* ---- ours ---- */
 
 static __attribute__((noinline)) void
 own_item(struct worker *worker, unsigned n)
@@ -604,21 +723,17 @@ own_items(struct worker *worker, unsigned count)
 unsigned
 burst_own(struct worker *worker, unsigned count)
 {
-	struct handoff_message messages[BURST_FRAMES_MAX];
-	struct view_key keys[BURST_FRAMES_MAX];
 	unsigned message_count = 0;
-	unsigned n;
+	const uint32_t slots = own_slots(&worker->burst, count);
+	uint32_t waiting = 0;
 
 	if (worker->worker_count > 1)
-		message_count = own_collect(worker, messages, keys);
-	worker->deliver.slots = own_slots(&worker->burst, count, messages, message_count);
+		waiting = own_look(worker);
+	worker->deliver.slots = slots + waiting;
 	own_items(worker, count);
-	for (n = 0; n < message_count; n++) {
-		own_wait_for(worker, keys[n].window);
-		own_message(worker, &messages[n], &keys[n]);
-	}
-	if (worker->run.count != 0)
-		run_finish(worker);
+	if (waiting != 0)
+		message_count = own_messages(worker);
+	own_finish(worker);
 	if (message_count != 0) {
 		own_release(worker);
 		stat_add(&worker->stats->handed_in, message_count);
