@@ -159,7 +159,6 @@ admit_usual(struct worker *worker, unsigned count, uint8_t rare[BURST_FRAMES_MAX
 	for (n = 0; n < count; n++) {
 		struct burst_item *item = &burst->items[burst->live[n]];
 
-		item->key.slot = &burst->view.slots[item->key.window];
 		if (item->is_usual && admit_slot_is_usual(&burst->view, item->key.slot, item)) {
 			admit_owner(worker, item);
 		} else {

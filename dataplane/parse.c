@@ -62,7 +62,8 @@ parse_key(const struct view *view, const struct wire_cred *cred, struct view_key
 	if (key->realm == NULL)
 		return VERDICT_UNKNOWN_REALM;
 	key->window = view_slot(view, key->realm, cred->node);
-	view_slot_prefetch(&view->slots[key->window]);
+	key->slot = &view->slots[key->window];
+	view_slot_prefetch(key->slot);
 	return VERDICT_NONE;
 }
 
@@ -113,7 +114,7 @@ parse_general(struct worker *worker, enum frame_class class, const struct frame_
 /* What item_fill does, of a claim that has a shape. */
 static inline void
 item_fill_usual(struct burst_item *item, const struct claim_shape *shape,
-	const struct claim_words *words, const struct frame_datagram *datagram, uint32_t node)
+	const struct claim_words *words, const struct frame_datagram *datagram, uint32_t window)
 {
 	const __m128d source = _mm_castsi128_pd(claim_source(datagram->source));
 	const __m128i tail =
@@ -129,7 +130,7 @@ item_fill_usual(struct burst_item *item, const struct claim_shape *shape,
 	_mm_storeh_pd((double *)(void *)&item->slot_word, _mm_castsi128_pd(tail));
 	item->msg = datagram->payload;
 	item->key.realm = shape->realm;
-	item->key.window = shape->base + node;
+	item->key.window = window;
 	item->key.groups = shape->groups;
 }
 
@@ -141,14 +142,17 @@ parse_usual(struct worker *worker, const struct frame_datagram *datagram, struct
 	const struct claim_shape *shape = claim_shape_of(worker->claims, msg);
 	const struct claim_words words = claim_words_load(msg);
 	const uint32_t node = load_be32(msg + CRED_AT_NODE);
+	const struct key_slot *slot;
 
 	if (!claim_has_shape(shape, &words, datagram->source) ||
 		datagram->payload_size != shape->size ||
 		!claim_is_current(shape, worker->burst.now_us, node,
 			load_be64(msg + CRED_AT_SERIAL), load_be64(msg + CRED_AT_ISSUED)))
 		return false;
-	item_fill_usual(item, shape, &words, datagram, node);
-	view_slot_prefetch(&worker->burst.view.slots[item->key.window]);
+	slot = &worker->burst.view.slots[shape->base + node];
+	view_slot_prefetch(slot);
+	item_fill_usual(item, shape, &words, datagram, shape->base + node);
+	item->key.slot = slot;
 	return true;
 }
 

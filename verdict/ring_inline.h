@@ -25,6 +25,7 @@ typedef uint64_t __attribute__((may_alias)) verdict_word_t;
 
 /* A slot as the four pieces it is written in: aligned, so that no kill finds half of one. */
 typedef uint64_t verdict_quarter_t __attribute__((vector_size(16), may_alias));
+typedef uint32_t verdict_stamped_t __attribute__((vector_size(16)));
 #define VERDICT_QUARTERS 4u
 static_assert(
 	VERDICT_QUARTERS * sizeof(verdict_quarter_t) == sizeof(struct verdict_record), "a slot");
@@ -82,14 +83,14 @@ verdict_slot_fill(struct verdict_record *slot, const verdict_quarter_t quarters[
 	uint64_t position)
 {
 	verdict_quarter_t *to = (verdict_quarter_t *)slot;
-	verdict_quarter_t first = quarters[0];
+	verdict_stamped_t first = (verdict_stamped_t)quarters[0];
 
-	first[0] = (first[0] & ~(uint64_t)UINT32_MAX) | (uint32_t)(position + 1);
+	first[0] = (uint32_t)(position + 1);
 	to[1] = quarters[1];
 	to[2] = quarters[2];
 	to[3] = quarters[3];
 	atomic_thread_fence(memory_order_release);
-	to[0] = first;
+	to[0] = (verdict_quarter_t)first;
 	VERDICT_STORE_STEP();
 }
 
