@@ -15,6 +15,7 @@
 #include "dataplane/claim.h"
 #include "dataplane/frame.h"
 #include "dataplane/handoff.h"
+#include "dataplane/packet.h"
 #include "dataplane/view.h"
 #include "dataplane/worker.h"
 #include "wire/wire.h"
@@ -117,18 +118,23 @@ struct own_run {
 	struct own_accepted creds[OWN_RUN_MAX];
 };
 
+/* Stage parse, as the CPU has it. */
+typedef unsigned burst_parse_t(struct worker *worker, unsigned count, struct burst_result *result);
+
 struct worker {
 	struct burst burst;
 	struct tag_engine *engine;
+	burst_parse_t *parse;
 	struct worker_stats *stats;
 	struct replay_store *replay;
 	const struct worker_port *ports;
 	struct frame_shape shapes[SETUP_PORTS_MAX];
 	unsigned index;
 	unsigned worker_count;
-	uint64_t generation;                     /* of the table in use */
-	struct claim_shape claims[CLAIM_SHAPES]; /* learnt in that generation */
-	unsigned handoff_next;                   /* peer that is drained first */
+	uint64_t generation;                        /* of the table in use */
+	struct claim_shape claims[CLAIM_SHAPES];    /* learnt in that generation */
+	struct packet_shape packets[PACKET_SHAPES]; /* likewise, by parse_avx512 */
+	unsigned handoff_next;                      /* peer that is drained first */
 	struct deliver deliver;
 	struct answers answers;
 	struct own_run run;
@@ -138,7 +144,11 @@ struct worker {
 /* ---- the stages, in their order ---- */
 
 /* Frames to credentials: everything below the claims. Returns how many are live. */
-unsigned burst_parse(struct worker *worker, unsigned count, struct burst_result *result);
+static inline unsigned
+burst_parse(struct worker *worker, unsigned count, struct burst_result *result)
+{
+	return worker->parse(worker, count, result);
+}
 
 /* Claims against table, clocks and window: everything that needs no tag. */
 unsigned burst_admit(struct worker *worker, unsigned count);

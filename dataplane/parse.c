@@ -6,14 +6,8 @@
  * UDP port and is no credential has a verdict.
  */
 
-#include "dataplane/burst.h"
+#include "dataplane/parse_priv.h"
 #include "dataplane/record.h"
-
-/*
- * How many frames ahead the loop fetches: far enough that a line from L3 is there in time, near
- * enough that three lines a frame stay within the CPU's outstanding misses.
- */
-#define PARSE_PREFETCH_FRAMES 8u
 
 /*
  * The record in its form for the way. Fields that share a word are stored as one: the ring is
@@ -168,17 +162,8 @@ count_other(struct worker_stats *stats, enum frame_class class)
 		stat_add(&stats->rx_bad_packet, 1);
 }
 
-/* Ethernet, IP and UDP headers and the fixed part of a credential. */
-static void
-prefetch_frame(const struct burst_frame *frame)
-{
-	__builtin_prefetch(frame->data);
-	__builtin_prefetch(frame->data + 64);
-	__builtin_prefetch(frame->data + 128);
-}
-
-/* Any frame, by all the rules: another kind of frame may carry a usual claim. */
-static __attribute__((noinline)) bool
+/* Another kind of frame may carry a usual claim. */
+__attribute__((noinline)) bool
 parse_rare(struct worker *worker, unsigned i, struct burst_result *result)
 {
 	const struct burst_frame *frame = &worker->burst.frames[i];
@@ -209,17 +194,17 @@ parse_frame(struct worker *worker, unsigned i, struct burst_result *result)
 }
 
 unsigned
-burst_parse(struct worker *worker, unsigned count, struct burst_result *result)
+parse_portable(struct worker *worker, unsigned count, struct burst_result *result)
 {
 	struct burst *burst = &worker->burst;
 	unsigned live = 0;
 	unsigned i;
 
 	for (i = 0; i < count && i < PARSE_PREFETCH_FRAMES; i++)
-		prefetch_frame(&burst->frames[i]);
+		parse_prefetch(&burst->frames[i]);
 	for (i = 0; i < count; i++) {
 		if (i + PARSE_PREFETCH_FRAMES < count)
-			prefetch_frame(&burst->frames[i + PARSE_PREFETCH_FRAMES]);
+			parse_prefetch(&burst->frames[i + PARSE_PREFETCH_FRAMES]);
 		burst->live[live] = (uint8_t)i;
 		live += parse_frame(worker, i, result);
 	}

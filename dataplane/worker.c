@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "dataplane/burst.h"
+#include "dataplane/parse_priv.h"
 
 static bool
 config_is_whole(const struct worker_config *config)
@@ -26,6 +27,14 @@ config_is_whole(const struct worker_config *config)
 			(config->handoff_in[peer] == NULL || config->handoff_out[peer] == NULL))
 			return false;
 	return true;
+}
+
+/* Who has chosen a kernel without AVX-512 wants none of it. */
+static burst_parse_t *
+parse_choose(enum tag_kernel_id kernel)
+{
+	return kernel == TAG_KERNEL_VAES512 && parse_avx512_is_supported() ? parse_avx512
+									   : parse_portable;
 }
 
 struct worker *
@@ -47,6 +56,7 @@ worker_create(const struct worker_config *config)
 		free(worker);
 		return NULL;
 	}
+	worker->parse = parse_choose(config->kernel);
 	worker->config = *config;
 	worker->stats = config->stats;
 	worker->replay = config->replay;
@@ -109,6 +119,7 @@ burst_open(
 		return;
 	worker->generation = generation;
 	memset(worker->claims, 0, sizeof(worker->claims));
+	memset(worker->packets, 0, sizeof(worker->packets));
 	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 
