@@ -430,6 +430,13 @@ own_is_ahead(const struct worker *worker, const struct verdict_record *record,
 	       replay_window_is_clean(worker->replay, key->window, record->realm, record->node);
 }
 
+/* Moves that window on. */
+static __attribute__((noinline)) void
+own_move(struct worker *worker, uint32_t window, uint64_t serial)
+{
+	replay_window_commit_ahead(worker->replay, window, serial);
+}
+
 /*
  * Accepts what nothing stands in the way of, with the same stores in the same order as own_decide:
  * VERDICT_ACCEPTED; REPLAYED, for the caller to refuse; or NONE, if it is not as usual and was left
@@ -464,7 +471,7 @@ lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_r
 	if (is_in_line)
 		replay_line_mark(node, top, serial);
 	else
-		replay_window_commit_slow(worker->replay, key->window, serial);
+		own_move(worker, key->window, serial);
 	replay_node_touch(node, record->epoch, now_us);
 	return VERDICT_ACCEPTED;
 }

@@ -153,23 +153,6 @@ replay_store_size(uint32_t slot_count, const struct replay_layout_range *ranges,
 	return layout.size;
 }
 
-/* Finds damage, not malice: who can write here can compute it too. Zeroed memory is damage. */
-static uint64_t
-header_checksum(const struct replay_window_header *header)
-{
-	uint64_t fields[3];
-	uint64_t sum = 0x9e3779b97f4a7c15ull;
-	size_t i;
-
-	memcpy(fields, header, sizeof(fields));
-	for (i = 0; i < 3; i++) {
-		sum = (sum ^ fields[i]) * 0xbf58476d1ce4e5b9ull;
-		sum ^= sum >> 29;
-	}
-	return sum;
-}
-static_assert(offsetof(struct replay_window_header, checksum) == 24, "three words are summed");
-
 static void
 format_window(struct replay_store *store, uint32_t slot, uint64_t ring_word, uint8_t bits_log2)
 {
@@ -177,7 +160,7 @@ format_window(struct replay_store *store, uint32_t slot, uint64_t ring_word, uin
 
 	header->ring_word = ring_word;
 	header->bits_log2 = bits_log2;
-	header->checksum = header_checksum(header);
+	header->checksum = replay_header_checksum(header);
 	store->nodes[slot].bits_log2 = bits_log2;
 }
 
@@ -329,17 +312,6 @@ replay_store_open(struct replay_store *store, void *mapping, uint64_t size)
 	return windows_fill_ring(store) ? 0 : -EBADMSG;
 }
 
-bool
-replay_window_is_clean(
-	const struct replay_store *store, uint32_t slot, uint32_t realm, uint32_t node)
-{
-	const struct replay_window_header *header = &store->headers[slot];
-
-	return header->realm == realm && header->node == node &&
-	       header->bits_log2 == store->nodes[slot].bits_log2 &&
-	       header->checksum == header_checksum(header);
-}
-
 static void
 window_clear(struct replay_store *store, uint32_t slot, const struct replay_window_header *header)
 {
@@ -366,7 +338,7 @@ replay_window_assign(struct replay_store *store, uint32_t slot, uint32_t realm, 
 	named.realm = realm;
 	named.node = node;
 	memset(named.reserved, 0, sizeof(named.reserved));
-	named.checksum = header_checksum(&named);
+	named.checksum = replay_header_checksum(&named);
 	/* Wrong first, right last: a kill in between leaves a window that counts as unclean. */
 	replay_word_store(&header->checksum, ~named.checksum);
 	window_clear(store, slot, &named);

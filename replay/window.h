@@ -131,7 +131,7 @@ int replay_window_assign(struct replay_store *store, uint32_t slot, uint32_t rea
 
 /* Is the slot's window the one of (realm, node), and intact? Owner, once per proved credential
  * that touches the ring, or at start. */
-bool replay_window_is_clean(
+static inline bool replay_window_is_clean(
 	const struct replay_store *store, uint32_t slot, uint32_t realm, uint32_t node);
 
 enum replay_result {
@@ -157,7 +157,7 @@ replay_header_prefetch(const struct replay_store *store, uint32_t slot)
 	__builtin_prefetch(&store->headers[slot]);
 }
 
-void replay_ring_prefetch(const struct replay_store *store, uint32_t slot);
+static inline void replay_ring_prefetch(const struct replay_store *store, uint32_t slot);
 
 /*
  * Looks without writing. Final for the owner, a hint for everybody else: while the owner moves the
