@@ -5,8 +5,8 @@
 // take turns. Rows:
 //   parse/good|broken/SIZE      the parser over credentials of SIZE bytes that are in the cache;
 //                               broken: a wrong length
-//   window/VERB/PATTERN/NODES   replay windows of nodes drawn at random. VERB: peek_line (what admit
-//                               asks), peek, commit. PATTERN: in_order; in_line, late ones that the
+//   window/VERB/PATTERN/NODES   replay windows of nodes drawn at random. VERB: peek,
+//                               commit. PATTERN: in_order; in_line, late ones that the
 //                               node's line still holds; in_ring, late by hundreds of serials up to
 //                               half the window, anywhere: the worst case. Windows are as large as
 //                               control makes them for so many nodes. Peer: RFC 6479 as it stands,
@@ -175,9 +175,6 @@ struct WindowVerb {
 };
 
 const WindowVerb kWindowVerbs[] = {
-	{"peek_line", parts_window_draw_peeks,
-		[](parts_window *window) { return parts_window_peek_line(window); },
-		[](parts_window *window) { return parts_window_peer_peek(window); }},
 	{"peek", parts_window_draw_peeks,
 		[](parts_window *window) { return parts_window_peek(window); },
 		[](parts_window *window) { return parts_window_peer_peek(window); }},

@@ -328,22 +328,6 @@ window_slot_ahead(const struct parts_window *window, uint32_t i)
 }
 
 uint32_t
-parts_window_peek_line(const struct parts_window *window)
-{
-	uint32_t fresh = 0;
-	uint32_t i;
-
-	for (i = 0; i < window->params.count; i++) {
-		const struct operation *operation = &window->operations[i];
-
-		replay_window_prefetch(&window->store, window_slot_ahead(window, i));
-		fresh += replay_window_peek_line(
-				 &window->store, operation->slot, operation->serial) == REPLAY_NEW;
-	}
-	return fresh;
-}
-
-uint32_t
 parts_window_peek(const struct parts_window *window)
 {
 	uint32_t fresh = 0;

@@ -57,7 +57,6 @@ void parts_window_draw_commits(struct parts_window *window);
 void parts_window_draw_peeks(struct parts_window *window);
 
 /* Each node's line is fetched a burst ahead. They return how many serials were new: all. */
-uint32_t parts_window_peek_line(const struct parts_window *window);
 uint32_t parts_window_peek(const struct parts_window *window);
 uint32_t parts_window_commit(struct parts_window *window);
 uint32_t parts_window_peer_peek(const struct parts_window *window);

@@ -168,14 +168,6 @@ static inline enum replay_result replay_window_peek(
 	const struct replay_store *store, uint32_t slot, uint64_t serial);
 
 /*
- * The same from the node's line alone, for what is not proved yet: a forger who picks serials from
- * the ring shall not make us load two more lines each. Stale and recently marked serials are told,
- * serials older than the line but inside the window count as REPLAY_NEW.
- */
-static inline enum replay_result replay_window_peek_line(
-	const struct replay_store *store, uint32_t slot, uint64_t serial);
-
-/*
  * Marks the serial and keeps last_seen_us, uses and epoch of the node. Returns what peek would have
  * said before; only REPLAY_NEW changed anything. Owner only; MUST be called for proved credentials
  * only.

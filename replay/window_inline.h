@@ -259,17 +259,6 @@ replay_window_peek(const struct replay_store *store, uint32_t slot, uint64_t ser
 }
 
 static inline enum replay_result
-replay_window_peek_line(const struct replay_store *store, uint32_t slot, uint64_t serial)
-{
-	const struct replay_node *node = &store->nodes[slot];
-	const uint64_t top = replay_word_load(&node->top);
-
-	if (replay_line_has(top, serial))
-		return replay_line_peek(node, top, serial);
-	return replay_line_is_stale(node, top, serial) ? REPLAY_STALE : REPLAY_NEW;
-}
-
-static inline enum replay_result
 replay_window_commit(
 	struct replay_store *store, uint32_t slot, uint64_t serial, uint16_t epoch, uint64_t now_us)
 {
