@@ -247,16 +247,10 @@ admit_refuse(struct worker *worker, unsigned count, uint64_t refused)
 	return live;
 }
 
-/*
- * Lays out what is left for the tag kernels; and asks which serials are going to move their window
- * on: one in 64 in order, but what that touches lies far away. A hint: only stage own decides.
- */
+/* Lays out what is left for the tag kernels. */
 static void
-admit_lay_out(struct worker *worker, unsigned count)
+admit_lay_out(struct burst *burst, unsigned count)
 {
-	struct burst *burst = &worker->burst;
-	const struct replay_store *replay = worker->replay;
-	unsigned ahead_count = 0;
 	unsigned n;
 
 	for (n = 0; n < count; n++) {
@@ -265,13 +259,7 @@ admit_lay_out(struct worker *worker, unsigned count)
 		burst->slots[n] = item->key.slot;
 		burst->msgs[n] = item->msg;
 		burst->sizes[n] = item->span_size;
-		if (item->owner == worker->index &&
-			replay_window_is_ahead(replay, item->key.window, item->record.serial)) {
-			replay_header_prefetch(replay, item->key.window);
-			burst->ahead[ahead_count++] = burst->live[n];
-		}
 	}
-	burst->ahead_count = ahead_count;
 }
 
 unsigned
@@ -286,6 +274,6 @@ burst_admit(struct worker *worker, unsigned count)
 		if (refused != 0)
 			count = admit_refuse(worker, count, refused);
 	}
-	admit_lay_out(worker, count);
+	admit_lay_out(&worker->burst, count);
 	return count;
 }

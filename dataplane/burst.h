@@ -55,9 +55,6 @@ struct burst {
 	uint64_t incarnation_max; /* upper half of serials, where clocks are compared */
 	uint32_t groups;          /* bitmap of those that are in use and have a ring here */
 	uint8_t live[BURST_FRAMES_MAX];
-	/* Items whose serials were ahead of their windows when stage admit looked. */
-	uint8_t ahead[BURST_FRAMES_MAX];
-	unsigned ahead_count;
 	/* In the order of live, from admit on and from verify on. */
 	const struct key_slot *slots[BURST_FRAMES_MAX];
 	const uint8_t *msgs[BURST_FRAMES_MAX];

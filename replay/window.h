@@ -147,9 +147,9 @@ replay_window_prefetch(const struct replay_store *store, uint32_t slot)
 }
 
 /*
- * When a serial is ahead of the node's line (replay_window_is_ahead), its commit is going to need
- * the window's header, and then the ring: two loads from afar, one after the other, so that the
- * first is started well before the second.
+ * A serial that is not in the node's line (replay_line_has) is going to need the window's header,
+ * and then its ring: two loads from afar, one after the other, so that the first is started well
+ * before the second.
  */
 static inline void
 replay_header_prefetch(const struct replay_store *store, uint32_t slot)
@@ -157,7 +157,8 @@ replay_header_prefetch(const struct replay_store *store, uint32_t slot)
 	__builtin_prefetch(&store->headers[slot]);
 }
 
-static inline void replay_ring_prefetch(const struct replay_store *store, uint32_t slot);
+static inline void replay_ring_prefetch(
+	const struct replay_store *store, uint32_t slot, uint64_t serial);
 
 /*
  * Looks without writing. Final for the owner, a hint for everybody else: while the owner moves the

@@ -221,13 +221,17 @@ replay_window_step(struct replay_node *node, const struct replay_ring *ring, uin
 }
 
 static inline void
-replay_ring_prefetch(const struct replay_store *store, uint32_t slot)
+replay_ring_prefetch(const struct replay_store *store, uint32_t slot, uint64_t serial)
 {
 	const uint64_t newest = replay_word_load(&store->nodes[slot].top) / REPLAY_WORD_BITS;
+	const uint64_t word = serial / REPLAY_WORD_BITS;
 	struct replay_ring ring;
 
+	/* Ahead of the line: the word that leaves it for the next one. */
 	if (replay_ring_find(store, slot, &ring))
-		__builtin_prefetch(replay_ring_word(&ring, newest + 1 - REPLAY_INLINE_WORDS), 1);
+		__builtin_prefetch(replay_ring_word(&ring,
+					   word > newest ? newest + 1 - REPLAY_INLINE_WORDS : word),
+			1);
 }
 
 /*
