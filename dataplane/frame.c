@@ -342,10 +342,25 @@ frame_shape_init(struct frame_shape *shape, const struct worker_port *port)
 
 	memset(shape, 0, sizeof(*shape));
 	shape->size_min = UINT32_MAX; /* no frame is that long */
+	shape->is_udp_trusted = port->checksum == SETUP_CHECKSUM_TRUST;
 	for (i = 0; i < port->address_count; i++) {
 		if (!address_is_mapped(address_load(port->addresses[i].address)))
 			continue;
 		shape_fill(shape, port, port->addresses[i].address + 12);
 		return;
 	}
+}
+
+/* The addresses of the pseudo-header lie before the UDP header, so they are summed with it. */
+bool
+frame_sums_are_right(const struct frame_shape *shape, const uint8_t *ip, uint32_t size)
+{
+	const uint8_t *udp = ip + FRAME_IPV4_SIZE;
+	const uint64_t pseudo =
+		checksum_be16(PROTOCOL_UDP) + checksum_be16((uint16_t)(size - FRAME_IPV4_SIZE));
+
+	if (checksum_fold(checksum_add(0, ip, FRAME_IPV4_SIZE)) != 0xffff)
+		return false;
+	return shape->is_udp_trusted || (udp[6] | udp[7]) == 0 ||
+	       checksum_fold(checksum_add(pseudo, udp - 8, size - (FRAME_IPV4_SIZE - 8))) == 0xffff;
 }

@@ -75,7 +75,8 @@ static_assert(FRAME_SHAPE_LAST > sizeof(__m128i) && FRAME_SHAPE_LAST < 2 * sizeo
 struct frame_shape {
 	_Alignas(64) __m128i bytes[FRAME_SHAPE_PIECES];
 	__m128i mask[FRAME_SHAPE_PIECES];
-	uint32_t size_min; /* of a frame that is compared at all */
+	uint32_t size_min;   /* of a frame that is compared at all */
+	bool is_udp_trusted; /* the port says so */
 };
 
 void frame_shape_init(struct frame_shape *shape, const struct worker_port *port);
@@ -108,8 +109,14 @@ frame_has_shape(const struct frame_shape *shape, const uint8_t *data)
 }
 
 /*
- * frame_parse for the usual frame that a NIC has found good: true if it is one, and FRAME_CREDENTIAL
- * then. False says nothing: frame_parse decides.
+ * Are the checksums of a frame that has the shape right, as far as the port wants to know? Not if
+ * the UDP one is left unfinished. `size`: of the datagram, from its IP header on.
+ */
+bool frame_sums_are_right(const struct frame_shape *shape, const uint8_t *ip, uint32_t size);
+
+/*
+ * frame_parse for the usual frame, whose checksums a NIC or we find good: true if it is one, and
+ * FRAME_CREDENTIAL then. False says nothing: frame_parse decides.
  */
 static inline bool
 frame_parse_usual(const struct frame_shape *shape, const struct burst_frame *frame,
@@ -119,11 +126,13 @@ frame_parse_usual(const struct frame_shape *shape, const struct burst_frame *fra
 	const uint8_t *udp = ip + FRAME_IPV4_SIZE;
 	const uint32_t size = frame->size - FRAME_ETHER_SIZE;
 
-	if (frame->size < shape->size_min || frame->checksum != BURST_CHECKSUM_GOOD ||
+	if (frame->size < shape->size_min || frame->checksum == BURST_CHECKSUM_BAD ||
 		!frame_has_shape(shape, frame->data) ||
 		((load_be16(ip + 2) ^ size) | (load_be16(udp + 4) ^ (size - FRAME_IPV4_SIZE))) !=
 			0 ||
 		!frame_ipv4_is_sender(ip + 12))
+		return false;
+	if (frame->checksum != BURST_CHECKSUM_GOOD && !frame_sums_are_right(shape, ip, size))
 		return false;
 	datagram->source = frame_address_map(ip + 12);
 	datagram->payload = udp + FRAME_UDP_SIZE;

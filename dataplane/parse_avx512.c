@@ -153,6 +153,15 @@ packet_item_fill(const struct worker *worker, struct burst_item *item,
 	memcpy(&item->slot_word, &word, sizeof(word));
 }
 
+/* By a NIC's word; else each packet's are summed, whatever the first of its sort had. */
+static inline bool
+packet_sums_are_right(const struct worker *worker, const struct burst_frame *frame)
+{
+	return frame->checksum == BURST_CHECKSUM_GOOD ||
+	       frame_sums_are_right(&worker->shapes[frame->port], frame->data + FRAME_ETHER_SIZE,
+		       frame->size - FRAME_ETHER_SIZE);
+}
+
 /* A packet of a sort that was seen before, with nothing to refuse. */
 static inline bool
 packet_parse(struct worker *worker, const struct burst_frame *frame, struct burst_item *item)
@@ -170,7 +179,8 @@ packet_parse(struct worker *worker, const struct burst_frame *frame, struct burs
 	differs = packet_differs(shape, packet, claim);
 	if (frame_descriptor(frame) != shape->descriptor ||
 		_mm512_test_epi32_mask(differs, differs) != 0 ||
-		!packet_is_current(shape, data, worker->burst.now_us))
+		!packet_is_current(shape, data, worker->burst.now_us) ||
+		!packet_sums_are_right(worker, frame))
 		return false;
 	packet_item_fill(worker, item, shape, msg, packet, claim);
 	return true;

@@ -53,6 +53,14 @@ frame_usual(struct fixture_frame *frame)
 	frame->checksum = BURST_CHECKSUM_GOOD;
 }
 
+/* The sums are right, and nobody vouches for them. */
+static void
+frame_unvouched(struct fixture_frame *frame)
+{
+	frame_usual(frame);
+	frame->checksum = BURST_CHECKSUM_UNKNOWN;
+}
+
 /* Both ways agree about a frame that the short one takes; returns whether it did. */
 static bool
 assert_agreement(const struct fixture_frame *frame)
@@ -87,6 +95,48 @@ usual_frames_take_the_short_way(void **state)
 	assert_true(assert_agreement(&frame));
 }
 
+/* Any single wrong bit under either sum is seen, at any length of the datagram. */
+static void
+sums_are_looked_at(void **state)
+{
+	uint8_t payload[140] = "CGC1";
+	struct fixture_frame frame;
+	unsigned size, at;
+
+	(void)state;
+	for (size = 4; size < sizeof(payload); size++)
+		payload[size] = (uint8_t)(size * 151);
+	for (size = 96; size <= sizeof(payload); size++) {
+		frame_unvouched(&frame);
+		fixture_frame_wrap(&frame, payload, size);
+		assert_true(assert_agreement(&frame));
+		for (at = 14; at < frame.size; at++) {
+			frame.data[at] ^= (uint8_t)(1u << at % 8);
+			assert_false(assert_agreement(&frame));
+			frame.data[at] ^= (uint8_t)(1u << at % 8);
+		}
+	}
+}
+
+/* What a port takes without looking: any UDP sum if it trusts its link, none at all from IPv4. */
+static void
+sums_that_nobody_wants(void **state)
+{
+	struct fixture_frame frame;
+
+	(void)state;
+	frame_unvouched(&frame);
+	store_be16(frame.data + 40, 0);
+	assert_true(assert_agreement(&frame));
+	store_be16(frame.data + 40, 0x1234);
+	assert_false(assert_agreement(&frame));
+	port.checksum = SETUP_CHECKSUM_TRUST;
+	frame_shape_init(&shape, &port);
+	assert_true(assert_agreement(&frame));
+	frame.data[22] ^= 1; /* the header's own is looked at */
+	assert_false(assert_agreement(&frame));
+}
+
 static void
 others_take_the_long_way(void **state)
 {
@@ -95,7 +145,7 @@ others_take_the_long_way(void **state)
 
 	(void)state;
 	frame_usual(&frame);
-	frame.checksum = BURST_CHECKSUM_UNKNOWN;
+	frame.checksum = BURST_CHECKSUM_BAD;
 	assert_false(assert_agreement(&frame));
 	frame_usual(&frame);
 	frame.size += 20; /* padding */
@@ -156,7 +206,10 @@ mutants_get_the_same_answer(void **state)
 	(void)state;
 	srand(5);
 	for (i = 0; i < MUTANTS; i++) {
-		frame_usual(&frame);
+		if (i % 2)
+			frame_unvouched(&frame);
+		else
+			frame_usual(&frame);
 		frame_mutate(&frame);
 		taken += assert_agreement(&frame);
 	}
@@ -168,6 +221,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(usual_frames_take_the_short_way, setup),
+		cmocka_unit_test_setup(sums_are_looked_at, setup),
+		cmocka_unit_test_setup(sums_that_nobody_wants, setup),
 		cmocka_unit_test_setup(others_take_the_long_way, setup),
 		cmocka_unit_test_setup(no_shape_without_ipv4, setup),
 		cmocka_unit_test_setup(mutants_get_the_same_answer, setup),
