@@ -55,14 +55,15 @@ dataplane_make(const struct ctrl *ctrl)
 	bool runs = status->ready_us != 0;
 
 	beat_us = atomic_load_explicit(&stats->heartbeat_us, memory_order_relaxed);
-	return json_pack("{s:s, s:i, s:i, s:o, s:s, s:b, s:o, s:o, s:o}", "state",
+	return json_pack("{s:s, s:i, s:i, s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "state",
 		supervise_state_text(status->state), "pid", (int)status->pid, "restarts",
 		(int)status->restarts, "uptime_s",
 		number(runs ? (now_us - status->ready_us) / SECOND_US : 0), "kernel",
 		runs && kernel != NULL ? kernel : "none", "hugepages",
 		ctrl->setup.hugepages == SETUP_HUGEPAGES_YES, "heartbeat_age_us",
 		runs && beat_us != 0 && beat_us <= now_us ? number(now_us - beat_us) : json_null(),
-		"clock_steps", counter(&stats->clock_steps), "last_exit",
+		"clock_steps", counter(&stats->clock_steps), "cycles_hz",
+		counter(&stats->cycles_hz), "last_exit",
 		status->last_exit[0] != '\0' ? json_string(status->last_exit) : json_null());
 }
 
@@ -131,6 +132,7 @@ worker_make(const struct ctrl *ctrl, unsigned i)
 		{"bursts", &stats->bursts},
 		{"idle_polls", &stats->idle_polls},
 		{"sleeps", &stats->sleeps},
+		{"busy_cycles", &stats->busy_cycles},
 		{"refusals_dropped", &refusals->dropped},
 	};
 

@@ -5,10 +5,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mempool.h>
 #include <rte_pause.h>
-#include <rte_prefetch.h>
 
 /*
  * An idle worker first polls on (a burst often has a successor), then polls with pauses (a sibling
@@ -46,19 +47,25 @@ checksum_of(const struct rte_mbuf *mbuf)
 	return BURST_CHECKSUM_GOOD;
 }
 
+/* A buffer that goes back to the pool as it is. */
+static bool
+mbuf_is_plain(const struct rte_mbuf *mbuf, const struct rte_mempool *pool)
+{
+	return mbuf->pool == pool && RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
+}
+
 /*
- * Turns `got` mbufs behind the first `count` into frames, and starts to load what parse reads
- * first. A frame in several pieces (larger than any credential) is counted and dropped. Returns the
- * new count.
+ * Turns `got` mbufs behind the first `count` into frames. A frame in several pieces (larger than
+ * any credential) is counted and dropped. Returns the new count.
  */
 static unsigned
 frames_take(struct loop *loop, unsigned port, unsigned count, unsigned got)
 {
 	struct rte_mbuf **from = &loop->mbufs[count];
+	bool is_plain = true;
 
 	for (unsigned i = 0; i < got; i++) {
 		struct rte_mbuf *mbuf = from[i];
-		const uint8_t *data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
 
 		if (mbuf->nb_segs != 1) {
 			count_add(&loop->stats->rx_frames, 1);
@@ -66,16 +73,16 @@ frames_take(struct loop *loop, unsigned port, unsigned count, unsigned got)
 			rte_pktmbuf_free(mbuf);
 			continue;
 		}
-		rte_prefetch0(data);
-		rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
+		is_plain &= mbuf_is_plain(mbuf, loop->ports->pool);
 		loop->mbufs[count] = mbuf;
 		loop->frames[count++] = (struct burst_frame){
-			.data = data,
+			.data = rte_pktmbuf_mtod(mbuf, const uint8_t *),
 			.size = rte_pktmbuf_data_len(mbuf),
 			.port = (uint8_t)port,
 			.checksum = (uint8_t)checksum_of(mbuf),
 		};
 	}
+	loop->is_plain &= is_plain;
 	return count;
 }
 
@@ -89,6 +96,7 @@ frames_receive(struct loop *loop)
 	const struct ports *ports = loop->ports;
 	unsigned port = loop->first_port, count = 0;
 
+	loop->is_plain = true;
 	for (unsigned i = 0; i < ports->count && count < BURST_FRAMES_MAX; i++) {
 		uint16_t got = rte_eth_rx_burst(ports->ids[port], loop->queue, &loop->mbufs[count],
 			(uint16_t)(BURST_FRAMES_MAX - count));
@@ -199,6 +207,16 @@ outboxes_send(struct loop *loop)
 	}
 }
 
+/* Drivers' buffers are plain, but for those that lend the NIC's own memory. */
+static void
+frames_free(struct loop *loop, unsigned count)
+{
+	if (loop->is_plain)
+		rte_mempool_put_bulk(loop->ports->pool, (void **)loop->mbufs, count);
+	else
+		rte_pktmbuf_free_bulk(loop->mbufs, count);
+}
+
 /*
  * After a sleep there may be readers that sleep, too: the main thread is told at once, instead of
  * at its next look. Only after a sleep, so that a busy worker makes no system call.
@@ -247,26 +265,40 @@ idle_wait(struct loop *loop)
 	idle_sleep(loop);
 }
 
+/* The poll that began at `began` found work. Returns when the next one begins. */
+static uint64_t
+busy_count(struct loop *loop, uint64_t began)
+{
+	const uint64_t now = rte_rdtsc();
+
+	count_add(&loop->stats->busy_cycles, now - began);
+	return now;
+}
+
 int
 loop_run(void *argument)
 {
 	struct loop *loop = argument;
+	uint64_t began;
 
 	loop->idle.sleep_us = IDLE_SLEEP_US;
 	worker_online(loop->worker);
+	began = rte_rdtsc();
 	while (!atomic_load_explicit(loop->is_stopping, memory_order_relaxed)) {
 		unsigned count = frames_receive(loop);
 
 		worker_burst(loop->worker, loop->frames, count, &loop->result);
 		if (loop->result.work == 0) {
 			idle_wait(loop);
+			began = rte_rdtsc();
 			continue;
 		}
 		replies_queue(loop);
 		neighbours_queue(loop);
 		outboxes_send(loop);
-		rte_pktmbuf_free_bulk(loop->mbufs, count);
+		frames_free(loop, count);
 		idle_end(loop);
+		began = busy_count(loop, began);
 	}
 	worker_offline(loop->worker);
 	return 0;

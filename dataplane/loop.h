@@ -41,6 +41,8 @@ struct loop {
 	int wake_fd;           /* eventfd of the main thread */
 	uint16_t queue;
 	unsigned first_port; /* whose turn it is to be asked first */
+	/* Every buffer of this burst is of our pool, whole and nobody else's. */
+	bool is_plain;
 	struct loop_idle idle;
 	struct neighbour_budget budget;
 	struct rte_mbuf *mbufs[BURST_FRAMES_MAX];

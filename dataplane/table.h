@@ -195,7 +195,7 @@ table_bucket_index(uint32_t realm, uint32_t node, uint16_t epoch, uint32_t seed,
 /* ---- statistics: one memfd, struct stats_header, then a struct worker_stats per worker ---- */
 
 #define STATS_MAGIC   0x3153544154534743ull /* "CGSTATS1" as bytes */
-#define STATS_VERSION 1u
+#define STATS_VERSION 2u
 
 enum stats_state {
 	STATS_DOWN = 0,
@@ -214,13 +214,15 @@ struct stats_header {
 	_Atomic uint64_t started_us;         /* real-time clock */
 	_Atomic uint64_t heartbeat_us; /* monotonic clock, main thread, at least each 100 ms */
 	_Atomic uint64_t clock_steps;  /* steps of the real-time clock seen */
-	uint64_t reserved[3];
+	_Atomic uint64_t cycles_hz;    /* what busy_cycles counts, per second */
+	uint64_t reserved[2];
 };
 static_assert(sizeof(struct stats_header) == 128, "docs/shared-memory.md");
 
 /* Written by one worker only, relaxed; read by anybody. */
 struct worker_stats {
 	_Alignas(64) _Atomic uint64_t seen; /* table generation; 0: asleep or not running */
+	_Atomic uint64_t busy_cycles;       /* TSC, in polls that found work */
 	/* By verdict, tag found right. */
 	_Alignas(64) _Atomic uint64_t proved[VERDICT_COUNTERS];
 	/* By verdict, tag wrong or not looked at. */

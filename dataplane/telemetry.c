@@ -23,7 +23,7 @@ static const struct {
 	COUNTER(rx_neighbour), COUNTER(neighbour_answered), COUNTER(neighbour_dropped),
 	COUNTER(replies_sent), COUNTER(replies_dropped), COUNTER(handed_off), COUNTER(handed_in),
 	COUNTER(delivered), COUNTER(serial_collisions), COUNTER(bursts), COUNTER(idle_polls),
-	COUNTER(sleeps)
+	COUNTER(sleeps), COUNTER(busy_cycles)
 #undef COUNTER
 };
 
@@ -76,6 +76,8 @@ stats_handle(const char *command, const char *parameter, struct rte_tel_data *da
 		atomic_load_explicit(&pages->heartbeat_us, memory_order_relaxed));
 	rte_tel_data_add_dict_u64(data, "clock_steps",
 		atomic_load_explicit(&pages->clock_steps, memory_order_relaxed));
+	rte_tel_data_add_dict_u64(
+		data, "cycles_hz", atomic_load_explicit(&pages->cycles_hz, memory_order_relaxed));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
@@ -138,6 +139,7 @@ workers_create(struct workers *workers, struct setup *setup, const struct ports 
 
 	workers->count = config.worker_count;
 	atomic_store(&workers->is_stopping, false);
+	atomic_store(&setup->stats->cycles_hz, rte_get_tsc_hz());
 	workers->loops = aligned_alloc(_Alignof(struct loop), sizeof(struct loop) * workers->count);
 	if (workers->loops == NULL || getrandom(config.reply_salt, sizeof(config.reply_salt), 0) !=
 					      (ssize_t)sizeof(config.reply_salt))

@@ -36,7 +36,6 @@ LOADS = (10, 50, 90)  # percent of the rate without loss
 FORGED_PERCENT = 90
 FLOOD_LOAD = 0.5
 TRIES = 6
-POLLED_RATE = 300000
 # The generator waits for replies at its end if there may be any. One in some hundred millions costs
 # nothing, and what is in the link then still arrives.
 LINGER = {"reply": 1e-7}
@@ -129,14 +128,6 @@ class Bench:
         taken = good + bad[:max(0, (wanted + 1) // 2 - len(good))]
         return taken, len(good), [pair.text() for pair in bad]
 
-    def idle_poll_ns(self):
-        """What a poll costs that finds nothing. At this rate the worker polls hundreds of times
-        between two credentials, each of which takes it a few polls' time, and never gets so bored
-        that it pauses or sleeps (dataplane/loop.c)."""
-        trial = self.trial(self.gateway, 0.3, has_window=True, rate=POLLED_RATE)
-        window = trial.window
-        return 1e9 * window.seconds_gone() / max(1, window.delta("idle_polls"))
-
     def measure_throughput(self):
         taken, undisturbed, discarded = self.pairs()
         ratios = [pair.ratio() for pair in taken]
@@ -154,14 +145,12 @@ class Bench:
             gateway_window=[pair.ours.window.summary() for pair in taken],
             accounts=[pair.ours.account() for pair in taken], **self.busy(taken))
 
-    def busy(self, taken):
-        """Time per credential of both receivers. Only where polls are cheap and alike: an empty
-        poll of a packet socket is a system call now and then."""
-        if self.link.key != "memif":
-            return {}
-        added = [pair.added_ns(self.poll_ns) for pair in taken]
-        return {"added_ns": median(added), "added_ns_runs": added, "idle_poll_ns": self.poll_ns,
-                "gateway_ns": median(pair.ours.busy_ns(self.poll_ns) for pair in taken),
+    @staticmethod
+    def busy(taken):
+        """Time per credential of both receivers."""
+        added = [pair.added_ns() for pair in taken]
+        return {"added_ns": median(added), "added_ns_runs": added,
+                "gateway_ns": median(pair.ours.busy_ns() for pair in taken),
                 "peer_ns": median(pair.peer.busy_ns() for pair in taken)}
 
     def measure_loss(self):
@@ -268,7 +257,6 @@ class Bench:
     # ---- all ----
 
     def measure(self):
-        self.poll_ns = self.idle_poll_ns() if self.link.key == "memif" else None
         self.say(f"{self.link.key}: pairs of {self.options.trial_s:g} s, gateway and {PEER}")
         self.measure_throughput()
         self.measure_loss()

@@ -470,6 +470,7 @@ class Gateway:
         for verdict, count in worker["proved"].items():
             flat[verdict] = count + worker["unproved"][verdict]
         flat["restarts"] = status["dataplane"]["restarts"]
+        flat["cycles_hz"] = status["dataplane"]["cycles_hz"]
         return flat
 
     def settle(self):
@@ -583,7 +584,7 @@ class Testpmd:
         cycles = re.search(r"total cycles=(\d+) / total rxonly packets=\d+\) at (\d+) MHz", text)
         return {"rx_frames": int(re.search(r"RX-packets: (\d+)", text).group(1)),
                 "busy_cycles": int(cycles.group(1)) if cycles else 0,
-                "tsc_hz": int(cycles.group(2)) * 1000000 if cycles else 0}
+                "cycles_hz": int(cycles.group(2)) * 1000000 if cycles else 0}
 
     def settle(self):
         time.sleep(0.05)

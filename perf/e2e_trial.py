@@ -173,14 +173,10 @@ class Trial:
         """Credentials per second that arrived, and at the gateway were accepted."""
         return self.window.rate("rx_frames" if self.is_peer else "accepted")
 
-    def busy_ns(self, poll_ns=0):
-        """Time of the receiver's thread for each credential. testpmd counts the cycles of bursts
-        that had something in them. The gateway counts polls that found nothing: what they did not
-        take, it was busy (or had lost its CPU, or slept: rather too much than too little)."""
-        if self.is_peer:
-            busy_s = self.window.delta("busy_cycles") / self.window.last[1]["tsc_hz"]
-        else:
-            busy_s = self.window.seconds_gone() - self.window.delta("idle_polls") * poll_ns * 1e-9
+    def busy_ns(self):
+        """Time of the receiver's thread for each credential: both count the cycles of polls that
+        found something, from asking the port to giving the buffers back."""
+        busy_s = self.window.delta("busy_cycles") / self.window.last[1]["cycles_hz"]
         return busy_s * 1e9 / self.window.delta("rx_frames")
 
     def lost(self):
@@ -267,8 +263,8 @@ class Pair:
     def ratio(self):
         return self.ours.rate() / self.peer.rate()
 
-    def added_ns(self, poll_ns):
-        return self.ours.busy_ns(poll_ns) - self.peer.busy_ns()
+    def added_ns(self):
+        return self.ours.busy_ns() - self.peer.busy_ns()
 
     def trip_change(self):
         return max(self.trips) / min(self.trips)

@@ -122,12 +122,27 @@ sum(const json_t *counters)
 	return count;
 }
 
+/* What a frame took, of the time that polls took which found work. */
 static void
-print_workers(const struct cli *cli, const json_t *workers)
+cell_busy(struct table *table, const json_t *worker, uint64_t cycles_hz)
+{
+	const uint64_t frames = request_number(worker, "rx_frames");
+
+	if (frames == 0 || cycles_hz == 0)
+		table_cell(table, "-");
+	else
+		table_cell(table, "%.0f",
+			(double)request_number(worker, "busy_cycles") / (double)cycles_hz * 1e9 /
+				(double)frames);
+}
+
+static void
+print_workers(const struct cli *cli, const json_t *workers, uint64_t cycles_hz)
 {
 	static const struct table_column columns[] = {{"WORKER", true}, {"CPU", true},
-		{"STATE", false}, {"FRAMES", true}, {"NOT OURS", true}, {"ACCEPTED", true},
-		{"REFUSED", true}, {"UNPROVED", true}, {"REPLIES", true}, {"HANDED OFF", true}};
+		{"STATE", false}, {"FRAMES", true}, {"NS/FRAME", true}, {"NOT OURS", true},
+		{"ACCEPTED", true}, {"REFUSED", true}, {"UNPROVED", true}, {"REPLIES", true},
+		{"HANDED OFF", true}};
 	struct table table;
 	const json_t *worker;
 	uint64_t accepted;
@@ -145,6 +160,7 @@ print_workers(const struct cli *cli, const json_t *workers)
 			table_cell(&table, "any");
 		table_cell(&table, "%s", request_text(worker, "state"));
 		table_cell(&table, "%" PRIu64, request_number(worker, "rx_frames"));
+		cell_busy(&table, worker, cycles_hz);
 		table_cell(&table, "%" PRIu64, request_number(worker, "rx_not_ours"));
 		table_cell(&table, "%" PRIu64, accepted);
 		table_cell(&table, "%" PRIu64, sum(part(worker, "proved")) - accepted);
@@ -286,7 +302,8 @@ print_status(const struct cli *cli, const json_t *status)
 	print_memory(part(status, "memory"), part(status, "table"));
 	print_unwritten(part(status, "table"));
 	print_ports(cli, part(status, "ports"));
-	print_workers(cli, part(status, "workers"));
+	print_workers(cli, part(status, "workers"),
+		request_number(part(status, "dataplane"), "cycles_hz"));
 	print_verdicts(cli, part(status, "workers"));
 	print_realms(cli, part(status, "realms"));
 	print_floors(part(status, "realms"));

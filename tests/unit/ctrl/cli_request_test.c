@@ -344,11 +344,13 @@ static const char status_answer[] =
 	"{\"ok\": true, \"result\": {\"gateway\": {\"version\": \"9.9\", \"pid\": 4, \"uptime_s\": "
 	"300, \"config\": \"/c\"}, \"dataplane\": {\"state\": \"running\", \"pid\": 5, "
 	"\"restarts\": 1, \"uptime_s\": 2, \"kernel\": \"vaes512\", \"hugepages\": false, "
-	"\"clock_steps\": 0, \"last_exit\": \"signal 9\"}, \"ports\": [{\"name\": \"lan\", "
+	"\"clock_steps\": 0, \"cycles_hz\": 2000000000, \"last_exit\": \"signal 9\"}, \"ports\": "
+	"[{\"name\": \"lan\", "
 	"\"driver\": \"tap\", \"addresses\": [\"10.0.0.1/8\", \"fd00::1/64\"], \"udp_port\": 7475, "
 	"\"checksum\": \"partial\"}], \"workers\": [{\"worker\": 0, \"cpu\": null, \"state\": "
 	"\"polling\", \"proved\": {\"accepted\": 40, \"expired\": 2}, \"unproved\": {\"bad-tag\": "
-	"7}, \"rx_frames\": 60}, {\"worker\": 1, \"cpu\": 3, \"state\": \"asleep\", \"proved\": "
+	"7}, \"rx_frames\": 60, \"busy_cycles\": 14400}, {\"worker\": 1, \"cpu\": 3, \"state\": "
+	"\"asleep\", \"proved\": "
 	"{\"accepted\": 2}, \"unproved\": {}}], \"realms\": [{\"name\": \"lab\", \"id\": 7, "
 	"\"nodes\": 3, \"revoked\": 1, \"nodes_max\": 64, \"mode\": \"enforce\", \"freshness\": "
 	"\"clock\", \"origin\": \"strict\", \"window_bits\": 65536, \"master\": \"00ff\"}], "
@@ -373,8 +375,8 @@ test_status(void **state)
 	call_has(call->out, "last exit: signal 9\n");
 	call_has(call->out, "windows 1.0 MiB");
 	call_has(call->out, "\nlan\ttap\t7475\tpartial\t10.0.0.1/8,fd00::1/64\n");
-	call_has(call->out, "\n0\tany\tpolling\t60\t0\t40\t2\t7\t0\t0\n");
-	call_has(call->out, "\n1\t3\tasleep\t0\t0\t2\t0\t0\t0\t0\n");
+	call_has(call->out, "\n0\tany\tpolling\t60\t120\t0\t40\t2\t7\t0\t0\n");
+	call_has(call->out, "\n1\t3\tasleep\t0\t-\t0\t2\t0\t0\t0\t0\n");
 	call_has(call->out, "\naccepted\t42\t0\tgenuine");
 	call_has(call->out, "\nbad-tag\t0\t7\t");
 	call_has(call->out, "\nlab\t7\t3\t64\t1\tenforce\tclock\tstrict\t65536\t00ff\n");

@@ -352,6 +352,7 @@ test_status(void **state)
 	worker = json_array_get(json_object_get(status, "workers"), 0);
 	assert_int_equal(number(json_object_get(worker, "proved"), "accepted"), 0);
 	assert_int_equal(json_object_size(json_object_get(worker, "unproved")), VERDICT_COUNT - 1);
+	assert_int_equal(number(worker, "busy_cycles"), 0);
 	realm = json_array_get(json_object_get(status, "realms"), 1);
 	assert_string_equal(json_string_value(json_object_get(realm, "freshness")), "serial");
 	assert_true(number(json_object_get(status, "memory"), "table_bytes") > 100000);
