@@ -36,9 +36,7 @@ LOADS = (10, 50, 90)  # percent of the rate without loss
 FORGED_PERCENT = 90
 FLOOD_LOAD = 0.5
 TRIES = 6
-# The generator waits for replies at its end if there may be any. One in some hundred millions costs
-# nothing, and what is in the link then still arrives.
-LINGER = {"reply": 1e-7}
+LINGER = {"linger": 200}  # ms: what is in the link when the generator ends still arrives
 PEER = "testpmd rxonly"
 LINKS = ("memif", "af_packet", "af_xdp")
 LOCK = "/run/credgate-e2e.lock"
@@ -312,7 +310,7 @@ def options_parse():
         description="Measures credgate end to end beside dpdk-testpmd. Needs root and two CPUs.",
         epilog="Exit code 1: a row is wrong or missing; 77: cannot be measured on this machine.")
     parser.add_argument("--build", default="build", help="build folder (default: build)")
-    parser.add_argument("--quick", action="store_true", help="about 25 s: memif, 2 pairs of 1 s")
+    parser.add_argument("--quick", action="store_true", help="about 40 s: memif, 2 pairs of 1 s")
     parser.add_argument("--links", help="memif,af_packet,af_xdp (default: all; quick: memif)")
     parser.add_argument("--pairs", type=int, help="at least so many (default 5; quick: 2)")
     parser.add_argument("--trial-s", type=float, default=1,

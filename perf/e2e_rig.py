@@ -10,6 +10,7 @@ each trial, the gateway is stopped (SIGSTOP) meanwhile.
 """
 
 import contextlib
+import fcntl
 import glob
 import hashlib
 import json
@@ -27,7 +28,8 @@ REALM_NAME, REALM_ID, EPOCH, SUITE = "lab", 7, 1, 3
 GATEWAY4, NODE4, UDP_PORT = "10.77.0.1", "10.77.0.2", 7475
 MBUFS = 16384
 RING_LOG2 = 12  # memif: 4,096 slots, as the peer's
-PAGES = "/proc/sys/vm/nr_hugepages"
+PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB"
+PAGES_LOCK = "/run/credgate-hugepages.lock"
 PAGES_WANTED = 700  # 2 MB each: gateway and its peer 256 MB and some, generator, rings, tables
 PATIENCE_S = 30
 # Its memif driver (DPDK 22.11) unmaps a client's memory under the poll loop when the client goes:
@@ -104,33 +106,35 @@ def ip(*arguments, ns=None):
 
 
 class Hugepages:
-    """Reserves 2 MB pages and gives them back; `got` says whether there are enough. Without them
-    everything runs on small pages, both sides alike."""
+    """Adds 2 MB pages to those the machine has and takes as many away again; `got` says whether
+    there are enough. Without them everything runs on small pages, both sides alike. Others add
+    their own meanwhile (tests/smoke/ports_test.py), so the count is changed under a lock only."""
 
     def __enter__(self):
-        self.before = self.count()
-        self.got = False
-        if self.before is not None:
-            self.set(max(self.before, PAGES_WANTED))
-            self.got = self.count() >= PAGES_WANTED
+        self.added = self.change(PAGES_WANTED)
+        self.got = self.read("free_hugepages") >= PAGES_WANTED
         return self
 
     def __exit__(self, *_):
-        if self.before is not None:
-            self.set(self.before)
+        self.change(-self.added)
+
+    def change(self, by):
+        """Returns by how much the count really grew."""
+        with open(PAGES_LOCK, "w", encoding="ascii") as lock, contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = self.read("nr_hugepages")
+            with open(f"{PAGES}/nr_hugepages", "w", encoding="ascii") as file:
+                file.write(str(max(0, before + by)))
+            return self.read("nr_hugepages") - before
+        return 0
 
     @staticmethod
-    def count():
+    def read(name):
         try:
-            with open(PAGES, encoding="ascii") as file:
+            with open(f"{PAGES}/{name}", encoding="ascii") as file:
                 return int(file.read())
         except OSError:
-            return None
-
-    @staticmethod
-    def set(count):
-        with contextlib.suppress(OSError), open(PAGES, "w", encoding="ascii") as file:
-            file.write(str(count))
+            return 0
 
 
 class Threads:

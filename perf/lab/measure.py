@@ -56,7 +56,7 @@ PROGRAMS = [
             lambda name: name.split("/")[1], 15, 3, in_quick=False),
     Program("peers", "munged, plain validators", "perf/peers.py", "", 60, 15, in_quick=False,
             each_round=False),
-    Program("e2e", "end to end", "perf/e2e.py", "", 600, 25, each_round=False, keeps_more=True),
+    Program("e2e", "end to end", "perf/e2e.py", "", 600, 40, each_round=False, keeps_more=True),
 ]
 
 

@@ -164,7 +164,9 @@ run_listen(struct run *run)
 		verdicts_read(run->loop->verdicts, VERDICTS_MAX, run->loop->results);
 }
 
-/* Replies and verdicts that are still on their way. */
+/*
+ * Replies and verdicts that are still on their way; and what lies in the link goes with the port.
+ */
 static void
 run_linger(struct run *run)
 {
@@ -172,8 +174,6 @@ run_linger(struct run *run)
 	const uint64_t end =
 		clock_tsc() + loop->settings->linger_ms * (loop->results->tsc_hz / 1000);
 
-	if (!settings_wants_replies(loop->settings) && loop->verdicts->reader == NULL)
-		return;
 	while (clock_tsc() < end)
 		run_listen(run);
 }
@@ -287,6 +287,7 @@ run_raw_loop(struct run *run, struct rte_mbuf **mbufs)
 				run->pacer.interval == 0;
 	}
 	run->loop->results->tsc_spent = now - begin;
+	run_linger(run);
 	return run->is_stuck ? fail("the port has taken nothing for %u s: is its peer still there?",
 				       STUCK_S)
 			     : 0;

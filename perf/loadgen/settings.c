@@ -64,7 +64,8 @@
 	X(TX_WAIT, "tx-wait", "US",                                                                \
 		"offer again what the port does not take (default 100; flat "                      \
 		"out: until taken)")                                                               \
-	X(LINGER, "linger", "MS", "wait for replies and verdicts at the end (default 200)")        \
+	X(LINGER, "linger", "MS",                                                                  \
+		"go on receiving at the end (default 200, or 0 if nothing comes)")                 \
 	X(STATS_PORT, "stats-port", NULL, "all counters of the device in the report")              \
 	X(MINT_ONLY, "mint-only", NULL, "no port: what minting costs alone")                       \
 	X(RAW, "raw", NULL, "send frames minted before, again and again")                          \
@@ -550,6 +551,8 @@ defaults_finish(struct settings *s)
 		s->tx_wait_us = 100;
 	if (s->sample == 0)
 		s->sample = s->rate > 0 ? 1 : 16;
+	if (s->linger_ms == SETTINGS_LINGER_DEFAULT)
+		s->linger_ms = settings_wants_replies(s) || s->verdicts != NULL ? 200 : 0;
 	if (s->count > 0 && s->seconds < 0)
 		s->seconds = 1e6;
 	else if (s->seconds < 0)
@@ -581,7 +584,7 @@ settings_parse(struct settings *settings, int argc, char **argv)
 		.seed = 1,
 		.seconds = -1,
 		.tx_wait_us = UINT64_MAX,
-		.linger_ms = 200,
+		.linger_ms = SETTINGS_LINGER_DEFAULT,
 	};
 	opterr = 0;
 	while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {

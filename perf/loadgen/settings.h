@@ -33,6 +33,8 @@ struct settings_shares {
 	uint64_t reply; /* of the genuine ones */
 };
 
+#define SETTINGS_LINGER_DEFAULT UINT32_MAX /* not given */
+
 struct settings {
 	enum settings_mode mode;
 	bool is_json;
@@ -81,7 +83,7 @@ struct settings {
 	double seconds;
 	uint64_t count; /* 0: until the seconds are over */
 	uint64_t tx_wait_us;
-	unsigned linger_ms;
+	unsigned linger_ms; /* the port stays open, and what comes is received */
 	/* what is measured */
 	unsigned sample; /* one in so many, a power of two */
 	const char *verdicts;

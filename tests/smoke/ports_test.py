@@ -4,6 +4,7 @@
 the machine has room for them, DPDK's own telemetry, and interfaces that go down, away and come
 back."""
 
+import fcntl
 import glob
 import json
 import os
@@ -16,7 +17,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab import GATEWAY4, UDP_PORT, Checks, Lab, ip, run_test  # noqa: E402
 
 TAP_GATEWAY4, TAP_NODE4 = "10.78.0.1", "10.78.0.2"
-PAGES = "/proc/sys/vm/nr_hugepages"
+PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB"
+PAGES_LOCK = "/run/credgate-hugepages.lock"
 PAGES_WANTED = 320
 TAP_PORT = """\
   - name: tap
@@ -28,22 +30,29 @@ TAP_PORT = """\
 
 
 class Hugepages:
-    """Reserves 2 MB pages for the test and gives them back."""
+    """Adds 2 MB pages for the test and takes as many away again: under a lock, since others add
+    their own meanwhile (perf/e2e_rig.py)."""
 
     def __enter__(self):
-        with open(PAGES, encoding="ascii") as file:
-            self.before = int(file.read())
-        self.set(max(self.before, PAGES_WANTED))
-        with open(PAGES, encoding="ascii") as file:
-            return int(file.read()) >= PAGES_WANTED
+        self.added = self.change(PAGES_WANTED)
+        return self.read("free_hugepages") >= PAGES_WANTED
 
     def __exit__(self, *_):
-        self.set(self.before)
+        self.change(-self.added)
+
+    def change(self, by):
+        """Returns by how much the count really grew."""
+        with open(PAGES_LOCK, "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = self.read("nr_hugepages")
+            with open(f"{PAGES}/nr_hugepages", "w", encoding="ascii") as file:
+                file.write(str(max(0, before + by)))
+            return self.read("nr_hugepages") - before
 
     @staticmethod
-    def set(count):
-        with open(PAGES, "w", encoding="ascii") as file:
-            file.write(str(count))
+    def read(name):
+        with open(f"{PAGES}/{name}", encoding="ascii") as file:
+            return int(file.read())
 
 
 def tap_side(lab, checks, key, accepted):

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "loadgen_judge.h"
@@ -25,6 +26,7 @@
 #define FRAME_SIZE_MAX   1536u
 #define SECONDS          "1"
 #define RATE             20000.0
+#define LINGER_MS        "1500"
 
 extern char **environ;
 
@@ -143,15 +145,34 @@ compare(struct judge *judge, const char *capture, const char *report)
 	check("no more than the rate", (double)sent <= RATE * atof(SECONDS) + 1, 1);
 }
 
-/* Does the program send over a device? */
+/* Does the program send over a device? It stays `linger` milliseconds. */
 static bool
-sends_to(const char *program, const char *master, const char *device)
+sends_to(const char *program, const char *master, const char *device, const char *linger)
 {
 	const char *const arguments[] = {program, "--port", device, "--master", master,
 		"--realm-id", "7", "--to", "10.9.9.9", "--from", "10.1.2.3", "--to-mac",
-		"02:c6:00:00:00:01", "--count", "1", NULL};
+		"02:c6:00:00:00:01", "--count", "1", "--linger", linger, NULL};
 
 	return run(arguments, "/dev/null") == 0;
+}
+
+static double
+clock_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Also if nobody answers: what lies in a memif ring goes when its port does. */
+static void
+stays_as_long_as_told(const char *program, const char *master)
+{
+	const double begin_s = clock_s();
+
+	check("sends to nobody", sends_to(program, master, "net_null0,no-rx=1", LINGER_MS), 1);
+	check("stays", clock_s() - begin_s >= atof(LINGER_MS) / 1000, 1);
 }
 
 int
@@ -173,13 +194,14 @@ main(int argc, char **argv)
 		"--to-mac", "02:c6:00:00:00:01", "--rate", "20k", "--seconds", SECONDS, "--forged",
 		"10", "--replayed", "5", "--malformed", "5", "--unknown", "5", "--json", NULL};
 
-	if (!sends_to(argv[1], judge.master, "net_pcap0,tx_pcap=/dev/null") &&
-		sends_to(argv[1], judge.master, "net_null0")) {
+	if (!sends_to(argv[1], judge.master, "net_pcap0,tx_pcap=/dev/null", "0") &&
+		sends_to(argv[1], judge.master, "net_null0", "0")) {
 		fprintf(stderr,
 			"DPDK's pcap driver is not here: nothing to write a capture with\n");
 		judge_fini(&judge);
 		return 77;
 	}
+	stays_as_long_as_told(argv[1], judge.master);
 	check("exit code", (uint64_t)run(arguments, report), 0);
 	if (failures == 0)
 		compare(&judge, capture, report);
