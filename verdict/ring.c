@@ -139,28 +139,26 @@ verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring *ri
 	reader->mask = capacity_of(size) - 1;
 	reader->position = from_oldest && reserved <= capacity_of(size) ? 0 : head;
 	reader->lost_slots = 0;
+	reader->head = head;
+	reader->copy_start = reader->position;
+	reader->copy_end = reader->position;
 	return 0;
 }
 
 /* Each word once, so that what is checked is what is used. */
 static void
-copy_words(uint8_t *to, const void *from, size_t size)
+copy_slots(struct verdict_record *to, const struct verdict_record *from, uint64_t count)
 {
-	const verdict_word_t *words = from;
-	uint64_t word;
+	const size_t words = count * VERDICT_SLOT_SIZE / sizeof(verdict_word_t);
+	const verdict_word_t *source = (const verdict_word_t *)from;
+	verdict_word_t *target = (verdict_word_t *)to;
+	size_t i;
 
-	for (; size >= sizeof(word); size -= sizeof(word)) {
-		word = __atomic_load_n(words++, __ATOMIC_RELAXED);
-		memcpy(to, &word, sizeof(word));
-		to += sizeof(word);
-	}
-	if (size != 0) {
-		word = __atomic_load_n(words, __ATOMIC_RELAXED);
-		memcpy(to, &word, size);
-	}
+	for (i = 0; i < words; i++)
+		target[i] = __atomic_load_n(&source[i], __ATOMIC_RELAXED);
 }
 
-/* Was nothing that was copied so far overwritten meanwhile? */
+/* Was nothing that was copied from position on overwritten meanwhile? */
 static bool
 reader_is_intact(const struct verdict_reader *reader)
 {
@@ -173,27 +171,71 @@ reader_is_intact(const struct verdict_reader *reader)
 
 /* Lapped, or there is no record where one must be: on at head, and what lies between is lost. */
 static int
-reader_skip(struct verdict_reader *reader, uint64_t head)
+reader_skip(struct verdict_reader *reader)
 {
-	reader->lost_slots += head - reader->position;
-	reader->position = head;
+	reader->lost_slots += reader->head - reader->position;
+	reader->position = reader->head;
 	return 0;
+}
+
+/* Copies what there is from position on. False: nothing, or lapped. */
+static bool
+reader_fill(struct verdict_reader *reader)
+{
+	uint64_t count;
+
+	reader->head = atomic_load_explicit(&reader->ring->head, memory_order_acquire);
+	count = reader->head - reader->position;
+	if (count == 0)
+		return false;
+	if (count > VERDICT_READER_SLOTS)
+		count = VERDICT_READER_SLOTS;
+	copy_slots(reader->copy, &reader->slots[reader->position & reader->mask], count);
+	if (!reader_is_intact(reader))
+		return reader_skip(reader);
+	reader->copy_start = reader->position;
+	reader->copy_end = reader->position + count;
+	return true;
+}
+
+/* The record at position; NULL if it is not in the copy, which does not go over the ring's end. */
+static const struct verdict_record *
+reader_record(const struct verdict_reader *reader)
+{
+	const uint64_t at = reader->position - reader->copy_start;
+
+	if (at >= reader->copy_end - reader->copy_start ||
+		(reader->position & reader->mask) < (reader->copy_start & reader->mask))
+		return NULL;
+	return &reader->copy[at];
+}
+
+/* It, or what would be it, with all of its payload, if one was published. */
+static const struct verdict_record *
+reader_look(struct verdict_reader *reader)
+{
+	const struct verdict_record *record = reader_record(reader);
+
+	if (record != NULL &&
+		(record->payload_size > VERDICT_PAYLOAD_SIZE_MAX ||
+			reader->position + 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size) <=
+				reader->copy_end))
+		return record;
+	return reader_fill(reader) ? reader->copy : NULL;
 }
 
 int
 verdict_reader_next(struct verdict_reader *reader, struct verdict_record *record, uint8_t *payload)
 {
-	const uint64_t head = atomic_load_explicit(&reader->ring->head, memory_order_acquire);
-	const struct verdict_record *slot = &reader->slots[reader->position & reader->mask];
+	const struct verdict_record *found = reader_look(reader);
 
-	if (head == reader->position)
+	if (found == NULL)
 		return 0;
-	copy_words((uint8_t *)record, slot, sizeof(*record));
-	if (!record_is_at(record, reader->position, head))
-		return reader_skip(reader, head);
-	copy_words(payload, slot + 1, record->payload_size);
-	if (!reader_is_intact(reader))
-		return reader_skip(reader, head);
-	reader->position += 1 + VERDICT_PAYLOAD_SLOTS(record->payload_size);
+	if (!record_is_at(found, reader->position, reader->head))
+		return reader_skip(reader);
+	memcpy(record, found, sizeof(*record));
+	if (found->payload_size != 0)
+		memcpy(payload, found + 1, found->payload_size);
+	reader->position += 1 + VERDICT_PAYLOAD_SLOTS(found->payload_size);
 	return 1;
 }

@@ -14,10 +14,20 @@
  * the stamp of the first slot and stores voided = its position; writes records, each with its stamp
  * last, after it has voided the stamp of the slot behind; (the windows are marked, record by
  * record, after the record's payload is written); store-releases head. `reserved` never goes back.
- * Reader: load-acquires head; copies header and payload once with relaxed loads, bound-checks the
- * copy, acquire fence, loads reserved: the copy is good iff reserved - position <= capacity, else
- * the reader was lapped and goes on at head; it knows exactly how many slots it lost. (With the
- * position only inside the record lapped readers accept torn ones.)
+ * Reader: load-acquires head; copies the slots from position on, up to VERDICT_READER_SLOTS and
+ * never behind head, once with relaxed loads, acquire fence, loads reserved: the copy is good iff
+ * reserved - position <= capacity, else the reader was lapped and goes on at head; it knows exactly
+ * how many slots it lost. Records are then bound-checked and handed out from the copy alone.
+ * (With the position only inside the record lapped readers accept torn ones.)
+ *
+ * Why one test is enough for all slots of a copy: position is that of the oldest. A store that
+ * overwrites slot q >= position of this lap was made for position q + capacity or a later one, and
+ * the writer stored reserved > q + capacity before it, a release fence between the two. If one of
+ * our loads saw such a store, then behind our fence we see that reserved or a later one, which is
+ * too far from q, and farther still from position. So a copy is refused too early at most, by what
+ * it is long, and never too late; and the line of reserved and head, which the writer stores to,
+ * crosses from core to core twice a copy at most instead of twice a record. What is in the copy is
+ * the reader's own: a writer may lap the ring before it is handed out.
  *
  * A restarted writer looks at what lies between head and reserved: from head on, a record whose
  * stamp matches its position and whose serial is marked is published, the first that is not ends
@@ -170,12 +180,23 @@ unsigned verdict_ring_recover(struct verdict_ring *ring,
 
 /* ---- reader ---- */
 
+/* A largest record and its payload have room. */
+#define VERDICT_READER_SLOTS 32u
+static_assert(1 + VERDICT_PAYLOAD_SLOTS(VERDICT_PAYLOAD_SIZE_MAX) <= VERDICT_READER_SLOTS,
+	"the copy holds a largest record");
+static_assert(VERDICT_READER_SLOTS * VERDICT_SLOT_SIZE <= VERDICT_TAIL_SIZE,
+	"a copy that begins at the last slot ends in the tail");
+
 struct verdict_reader {
 	const struct verdict_ring *ring;
 	const struct verdict_record *slots;
-	uint64_t position;
+	uint64_t position; /* of the record that is handed out next */
 	uint64_t mask;
 	uint64_t lost_slots; /* slots this reader was too slow for */
+	uint64_t head;       /* as last seen */
+	uint64_t copy_start; /* the positions in the copy, found good */
+	uint64_t copy_end;
+	struct verdict_record copy[VERDICT_READER_SLOTS];
 };
 
 /*
@@ -190,7 +211,8 @@ int verdict_reader_init(struct verdict_reader *reader, const struct verdict_ring
 /*
  * Copies the next record and its payload (room for VERDICT_PAYLOAD_SIZE_MAX). Returns 1 if there
  * was one, 0 if there is none yet. A lapped reader goes on at the current head and counts what it
- * lost. Never trusts what it reads: a copy with an impossible size is counted as lost.
+ * lost. Never trusts what it reads: a copy with an impossible size is counted as lost. Reads ahead,
+ * so that most calls touch nothing that the writer does; a subscriber's cursor is `position`.
  */
 int verdict_reader_next(
 	struct verdict_reader *reader, struct verdict_record *record, uint8_t *payload);
