@@ -67,6 +67,6 @@ deliver_records(struct worker *worker, const struct verdict_record *record, uint
 {
 	verdict_quarter_t quarters[VERDICT_QUARTERS];
 
-	memcpy(quarters, record, sizeof(quarters));
+	verdict_quarters_load(quarters, record);
 	return deliver_quarters(worker, quarters, record->payload_size, groups, payloads);
 }

@@ -110,12 +110,31 @@ verdict_writer_append_quarters(struct verdict_writer *writer,
 	return (uint8_t *)(slot + 1);
 }
 
+/*
+ * By words, as records are made (atomic, or the compiler joins them): a quarter whose halves were
+ * stored apart a moment ago would wait until all stores before them have left the CPU, those to the
+ * ring's far lines too.
+ */
+static inline void
+verdict_quarters_load(
+	verdict_quarter_t quarters[VERDICT_QUARTERS], const struct verdict_record *record)
+{
+	const verdict_word_t *words = (const verdict_word_t *)record;
+	unsigned i;
+
+	for (i = 0; i < VERDICT_QUARTERS; i++)
+		quarters[i] = (verdict_quarter_t){
+			__atomic_load_n(&words[2 * i], __ATOMIC_RELAXED),
+			__atomic_load_n(&words[2 * i + 1], __ATOMIC_RELAXED),
+		};
+}
+
 static inline uint8_t *
 verdict_writer_append(struct verdict_writer *writer, const struct verdict_record *record)
 {
 	verdict_quarter_t quarters[VERDICT_QUARTERS];
 
-	memcpy(quarters, record, sizeof(quarters));
+	verdict_quarters_load(quarters, record);
 	return verdict_writer_append_quarters(writer, quarters, record->payload_size);
 }
 
