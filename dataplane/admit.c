@@ -103,12 +103,15 @@ admit_key(const struct view *view, struct burst_item *item)
 	return view_is_valid_now(view, item->key.slot) ? VERDICT_NONE : VERDICT_UNKNOWN_EPOCH;
 }
 
-/* By all the rules. */
+/* By all the rules; and by one of the layout that a usual claim's parse leaves to us (claim.h). */
 static __attribute__((noinline)) enum verdict
 admit_general(const struct burst *burst, struct burst_item *item)
 {
-	enum verdict verdict = admit_key(&burst->view, item);
+	enum verdict verdict;
 
+	if (item->record.epoch == 0)
+		return VERDICT_MALFORMED;
+	verdict = admit_key(&burst->view, item);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	verdict = admit_claims(burst, item);

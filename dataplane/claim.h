@@ -11,7 +11,8 @@
  * dataplane/admit.c), which decides everything and knows nothing of shapes. So a shape may only
  * say "nothing to refuse"; it never refuses.
  *
- * Shapes hold for the table generation they were learnt in. Owner: one worker.
+ * Shapes hold for the table generation they were learnt in, and until the real-time clock steps
+ * back. Owner: one worker.
  */
 
 #include <smmintrin.h>
@@ -43,7 +44,7 @@ struct claim_shape {
 	uint64_t skew_us;
 	uint64_t age_us_max; /* of now + skew - issued_us */
 	uint64_t floor_us;
-	uint64_t serial_max; /* when it was learnt: it has grown since, if anything */
+	uint64_t serial_max; /* when it was learnt: grown since, if anything, or it is forgotten */
 	uint32_t base;       /* slot of node n is base + n ... */
 	uint32_t nodes_max;  /* ... for n from 1 to this */
 	uint32_t groups;
@@ -89,7 +90,8 @@ claim_source(struct frame_address source)
 
 /*
  * Is the claim of that shape, with nothing to refuse? True also says that issued_us is below 2^63
- * and the only flag, if any, CRED_FLAG_REPLY.
+ * and the only flag, if any, CRED_FLAG_REPLY. Of the epoch it says nothing, not even that it is not
+ * 0: no live slot has that one, so stage admit looks at such a claim by all the rules.
  */
 static inline bool
 claim_has_shape(const struct claim_shape *shape, const struct claim_words *words,
