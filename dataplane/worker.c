@@ -100,6 +100,14 @@ worker_online(struct worker *worker)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* Shapes are of one generation, and of clocks that do not go back (claim_shape.serial_max). */
+static void
+shapes_forget(struct worker *worker)
+{
+	memset(worker->claims, 0, sizeof(worker->claims));
+	memset(worker->packets, 0, sizeof(worker->packets));
+}
+
 static void
 burst_open(
 	struct worker *worker, const struct burst_frame *frames, uint64_t now_us, uint64_t mono_us)
@@ -107,6 +115,7 @@ burst_open(
 	const uint64_t generation =
 		atomic_load_explicit(&worker->config.table->generation, memory_order_acquire);
 	struct burst *burst = &worker->burst;
+	const uint64_t incarnation_max_before = burst->incarnation_max;
 
 	view_open(
 		&burst->view, worker->config.table, generation, worker->replay->slot_count, now_us);
@@ -115,11 +124,11 @@ burst_open(
 	burst->mono_us = mono_us;
 	burst->mono_ms = mono_us / 1000;
 	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
+	if (generation != worker->generation || burst->incarnation_max < incarnation_max_before)
+		shapes_forget(worker);
 	if (generation == worker->generation)
 		return;
 	worker->generation = generation;
-	memset(worker->claims, 0, sizeof(worker->claims));
-	memset(worker->packets, 0, sizeof(worker->packets));
 	burst->groups = view_groups(&burst->view) & worker->deliver.present & DELIVER_GROUPS;
 }
 
