@@ -121,6 +121,16 @@ admit_general(const struct burst *burst, struct burst_item *item)
 	return VERDICT_NONE;
 }
 
+/* Is the slot that node's? */
+static inline bool
+slot_is_of(const struct key_slot *slot, const struct verdict_record *record)
+{
+	uint64_t names;
+
+	memcpy(&names, &slot->realm, sizeof(names));
+	return names == record_load(record, RECORD_AT_NAMES);
+}
+
 /* Is it the live slot that the claim names, valid now, of a node that may be where it is? */
 static inline bool
 admit_slot_is_usual(
@@ -196,7 +206,7 @@ admit_extras(struct burst *burst, const uint8_t *rare, unsigned rare_count)
 			view, buckets[i], record->realm, record->node, record->epoch);
 
 		if (slot != NULL && item->key.slot->state == KEY_SLOT_LIVE &&
-			memcmp(&item->key.slot->realm, &record->realm, 8) == 0) {
+			slot_is_of(item->key.slot, record)) {
 			item->key.slot = slot;
 			view_slot_prefetch(slot);
 		}
