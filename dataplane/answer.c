@@ -30,6 +30,17 @@ address_is_ipv4(const uint8_t address[16])
 }
 
 void
+answer_prefetch(const struct worker *worker, const struct burst_item *item)
+{
+	const struct verdict_record *record = &item->record;
+	const struct key_slot *slot = item->key.slot;
+
+	replay_cache_prefetch(worker->replay, slot->shard % REPLAY_SHARDS, record->realm,
+		record->node, record->serial);
+	view_slot_prefetch(view_reply(&worker->burst.view, slot));
+}
+
+void
 answer_context_fill(
 	const struct worker *worker, const struct burst_item *item, struct answer_context *context)
 {

@@ -79,6 +79,9 @@ struct burst_item;
 struct own_cred;
 struct worker;
 
+/* Starts the loads of what the reply to an accepted credential will need. */
+void answer_prefetch(const struct worker *worker, const struct burst_item *item);
+
 /* What the reply to this item will need. */
 void answer_context_fill(
 	const struct worker *worker, const struct burst_item *item, struct answer_context *context);

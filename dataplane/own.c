@@ -737,18 +737,44 @@ own_fetch_windows(struct worker *worker, unsigned count)
 			burst->items[far[n]].record.serial);
 }
 
+/* How many credentials ahead the loads for a reply begin: six lines of it, and as many misses at a
+ * time as a core has. */
+#define OWN_ANSWERS_AHEAD 12u
+
+/*
+ * Starts the loads for the replies wanted up to OWN_ANSWERS_AHEAD positions behind n, from position
+ * `from` on. Returns where it came to: each position is looked at once, and in a burst without
+ * replies none.
+ */
+static unsigned
+own_fetch_answers(const struct worker *worker, unsigned n, unsigned from, unsigned count)
+{
+	const struct burst *burst = &worker->burst;
+	const unsigned end = n + OWN_ANSWERS_AHEAD < count ? n + OWN_ANSWERS_AHEAD : count;
+
+	for (; from < end; from++) {
+		const struct burst_item *item = &burst->items[burst->live[from]];
+
+		if (item_wants_reply(item))
+			answer_prefetch(worker, item);
+	}
+	return from;
+}
+
 /* Ours. Records lie in a ring in the order of their marks, so nothing overtakes a run. */
 static void
 own_items(struct worker *worker, unsigned count)
 {
-	unsigned n = 0;
+	unsigned n = 0, fetched = 0;
 
 	own_fetch_windows(worker, count);
 	while (n < count) {
 		if (worker->run.count == 0)
 			n = own_accept_usual(worker, n, count);
-		if (n < count)
-			own_item(worker, n++);
+		if (n == count)
+			break;
+		fetched = own_fetch_answers(worker, n, fetched > n ? fetched : n + 1, count);
+		own_item(worker, n++);
 	}
 }
 

@@ -40,6 +40,17 @@ cache_set(const struct replay_store *store, uint16_t shard, uint32_t realm, uint
 	return store->cache + set * REPLAY_CACHE_WAYS;
 }
 
+void
+replay_cache_prefetch(const struct replay_store *store, uint16_t shard, uint32_t realm,
+	uint32_t node, uint64_t serial)
+{
+	const struct replay_cache_entry *set = cache_set(store, shard, realm, node, serial);
+	unsigned way;
+
+	for (way = 0; way < REPLAY_CACHE_WAYS; way++)
+		__builtin_prefetch(&set[way], 1);
+}
+
 /* The entry of (realm, node, serial) in its set, or NULL. */
 static struct replay_cache_entry *
 set_find(struct replay_cache_entry *set, uint32_t realm, uint32_t node, uint64_t serial)

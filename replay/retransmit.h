@@ -54,6 +54,10 @@ enum replay_cache_result replay_cache_find(const struct replay_store *store, uin
 void replay_cache_insert(struct replay_store *store, uint16_t shard,
 	const struct replay_cache_entry *entry, uint64_t now_mono_us);
 
+/* Starts the loads of what replay_cache_find or replay_cache_insert are going to look at. */
+void replay_cache_prefetch(const struct replay_store *store, uint16_t shard, uint32_t realm,
+	uint32_t node, uint64_t serial);
+
 /* Forgets what was inserted and not yet published (a dataplane that died in between). Owner of all
  * shards, i.e. before the first worker runs. */
 void replay_cache_forget(
