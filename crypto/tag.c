@@ -17,10 +17,17 @@ struct tag_engine {
 	alignas(TAG_SCRATCH_ALIGN) uint8_t scratch[];
 };
 
+/* Numbers of a batch's inputs, those of one suite together; an unknown suite is number 0. */
+struct suites {
+	unsigned counts[CRED_SUITE_COUNT];
+	uint8_t members[CRED_SUITE_COUNT][TAG_BATCH_MAX];
+};
+
 /* The inputs of one suite, picked out of a mixed batch. */
 struct group {
+	uint8_t suite;
 	unsigned count;
-	uint8_t index[TAG_BATCH_MAX]; /* in the caller's arrays */
+	const uint8_t *members; /* numbers in the caller's arrays */
 	const struct key_slot *slots[TAG_BATCH_MAX];
 	uint16_t sizes[TAG_BATCH_MAX];
 };
@@ -138,40 +145,55 @@ tag_engine_name(const struct tag_engine *engine)
 	return engine->kernel->name;
 }
 
-/* The suite that all share, or 0. Suites are public. */
+/* The suite that all share, or 0. Suites are public, and the branch is foreseen. */
 static uint8_t
 batch_suite(const struct key_slot *const *slots, unsigned count)
 {
 	const uint8_t suite = slots[0]->suite;
-	unsigned i, differences = 0;
+	unsigned i;
 
-	for (i = 1; i < count; i++)
-		differences |= slots[i]->suite ^ suite;
-	return differences == 0 && cred_suite_is_known(suite) ? suite : 0;
+	for (i = 1; i < count; i++) {
+		if (slots[i]->suite != suite)
+			return 0;
+	}
+	return cred_suite_is_known(suite) ? suite : 0;
+}
+
+/* Without a branch on each suite: nothing foresees them in a mixed batch. */
+static void
+suites_sort(struct suites *suites, const struct key_slot *const *slots, unsigned count)
+{
+	unsigned i;
+
+	memset(suites->counts, 0, sizeof(suites->counts));
+	for (i = 0; i < count; i++) {
+		const uint8_t suite = slots[i]->suite;
+		const unsigned place = suite < CRED_SUITE_COUNT ? suite : 0;
+
+		suites->members[place][suites->counts[place]++] = (uint8_t)i;
+	}
 }
 
 /* Returns the count, 0 if no input has this suite. */
 static unsigned
-group_pick(struct group *group, uint8_t suite, const struct key_slot *const *slots,
-	const uint16_t *sizes, unsigned count)
+group_pick(struct group *group, const struct suites *suites, uint8_t suite,
+	const struct key_slot *const *slots, const uint16_t *sizes)
 {
-	unsigned i, n = 0;
+	unsigned i;
 
-	for (i = 0; i < count; i++) {
-		if (slots[i]->suite != suite)
-			continue;
-		group->index[n] = i;
-		group->slots[n] = slots[i];
-		group->sizes[n] = sizes[i];
-		n++;
+	group->suite = suite;
+	group->count = suites->counts[suite];
+	group->members = suites->members[suite];
+	for (i = 0; i < group->count; i++) {
+		group->slots[i] = slots[group->members[i]];
+		group->sizes[i] = sizes[group->members[i]];
 	}
-	group->count = n;
-	return n;
+	return group->count;
 }
 
 static uint64_t
-group_verify(struct tag_engine *engine, const struct group *group, uint8_t suite,
-	const uint8_t *const *all_msgs, struct tag_identity *all_ids)
+group_verify(struct tag_engine *engine, const struct group *group, const uint8_t *const *all_msgs,
+	struct tag_identity *all_ids)
 {
 	const uint8_t *msgs[TAG_BATCH_MAX];
 	struct tag_identity ids[TAG_BATCH_MAX];
@@ -179,31 +201,30 @@ group_verify(struct tag_engine *engine, const struct group *group, uint8_t suite
 	unsigned i;
 
 	for (i = 0; i < group->count; i++)
-		msgs[i] = all_msgs[group->index[i]];
+		msgs[i] = all_msgs[group->members[i]];
 	proved = engine->kernel->verify(
-		engine->scratch, suite, group->slots, msgs, group->sizes, ids, group->count);
+		engine->scratch, group->suite, group->slots, msgs, group->sizes, ids, group->count);
 	for (i = 0; i < group->count; i++) {
-		all_ids[group->index[i]] = ids[i];
-		all_proved |= (proved >> i & 1) << group->index[i];
+		all_ids[group->members[i]] = ids[i];
+		all_proved |= (proved >> i & 1) << group->members[i];
 	}
 	return all_proved;
 }
 
 static void
-group_seal(struct tag_engine *engine, const struct group *group, uint8_t suite,
-	uint8_t *const *all_msgs)
+group_seal(struct tag_engine *engine, const struct group *group, uint8_t *const *all_msgs)
 {
 	uint8_t *msgs[TAG_BATCH_MAX];
 	unsigned i;
 
 	for (i = 0; i < group->count; i++)
-		msgs[i] = all_msgs[group->index[i]];
+		msgs[i] = all_msgs[group->members[i]];
 	engine->kernel->seal(
-		engine->scratch, suite, group->slots, msgs, group->sizes, group->count);
+		engine->scratch, group->suite, group->slots, msgs, group->sizes, group->count);
 }
 
 static void
-group_unseal(struct tag_engine *engine, const struct group *group, uint8_t suite,
+group_unseal(struct tag_engine *engine, const struct group *group,
 	const struct tag_counter *all_counters, const uint8_t *const *all_srcs,
 	uint8_t *const *all_dsts)
 {
@@ -213,11 +234,11 @@ group_unseal(struct tag_engine *engine, const struct group *group, uint8_t suite
 	unsigned i;
 
 	for (i = 0; i < group->count; i++) {
-		counters[i] = all_counters[group->index[i]];
-		srcs[i] = all_srcs[group->index[i]];
-		dsts[i] = all_dsts[group->index[i]];
+		counters[i] = all_counters[group->members[i]];
+		srcs[i] = all_srcs[group->members[i]];
+		dsts[i] = all_dsts[group->members[i]];
 	}
-	engine->kernel->ctr(engine->scratch, suite, group->slots, counters, srcs, dsts,
+	engine->kernel->ctr(engine->scratch, group->suite, group->slots, counters, srcs, dsts,
 		group->sizes, group->count);
 }
 
@@ -228,7 +249,7 @@ group_copy(const struct group *group, const uint8_t *const *srcs, uint8_t *const
 	unsigned i, at;
 
 	for (i = 0; i < group->count; i++) {
-		at = group->index[i];
+		at = group->members[i];
 		memmove(dsts[at], srcs[at], group->sizes[i]);
 	}
 }
@@ -237,6 +258,7 @@ uint64_t
 tag_batch_verify(struct tag_engine *engine, const struct key_slot *const *slots,
 	const uint8_t *const *msgs, const uint16_t *sizes, struct tag_identity *ids, unsigned count)
 {
+	struct suites suites;
 	struct group group;
 	uint64_t proved = 0;
 	uint8_t suite;
@@ -248,9 +270,10 @@ tag_batch_verify(struct tag_engine *engine, const struct key_slot *const *slots,
 		return engine->kernel->verify(
 			engine->scratch, suite, slots, msgs, sizes, ids, count);
 	memset(ids, 0, count * sizeof(*ids)); /* an unknown suite proves nothing */
+	suites_sort(&suites, slots, count);
 	for (suite = 1; suite < CRED_SUITE_COUNT; suite++) {
-		if (group_pick(&group, suite, slots, sizes, count) > 0)
-			proved |= group_verify(engine, &group, suite, msgs, ids);
+		if (group_pick(&group, &suites, suite, slots, sizes) > 0)
+			proved |= group_verify(engine, &group, msgs, ids);
 	}
 	return proved;
 }
@@ -259,6 +282,7 @@ void
 tag_batch_seal(struct tag_engine *engine, const struct key_slot *const *slots, uint8_t *const *msgs,
 	const uint16_t *sizes, unsigned count)
 {
+	struct suites suites;
 	struct group group;
 	uint8_t suite;
 
@@ -269,9 +293,10 @@ tag_batch_seal(struct tag_engine *engine, const struct key_slot *const *slots, u
 		engine->kernel->seal(engine->scratch, suite, slots, msgs, sizes, count);
 		return;
 	}
+	suites_sort(&suites, slots, count);
 	for (suite = 1; suite < CRED_SUITE_COUNT; suite++) {
-		if (group_pick(&group, suite, slots, sizes, count) > 0)
-			group_seal(engine, &group, suite, msgs);
+		if (group_pick(&group, &suites, suite, slots, sizes) > 0)
+			group_seal(engine, &group, msgs);
 	}
 }
 
@@ -281,17 +306,19 @@ tag_batch_unseal(struct tag_engine *engine, const struct key_slot *const *slots,
 	uint8_t *const *dsts, const uint16_t *payload_sizes, unsigned count)
 {
 	struct tag_counter counters[TAG_BATCH_MAX];
+	struct suites suites;
 	struct group group;
 	uint8_t suite;
 	unsigned i;
 
 	for (i = 0; i < count; i++)
 		tag_counter_build(&counters[i], salts[i], serials[i], 1);
+	suites_sort(&suites, slots, count);
 	for (suite = 1; suite < CRED_SUITE_COUNT; suite++) {
-		if (group_pick(&group, suite, slots, payload_sizes, count) == 0)
+		if (group_pick(&group, &suites, suite, slots, payload_sizes) == 0)
 			continue;
 		if (cred_suite_is_sealed(suite))
-			group_unseal(engine, &group, suite, counters, srcs, dsts);
+			group_unseal(engine, &group, counters, srcs, dsts);
 		else
 			group_copy(&group, srcs, dsts);
 	}
