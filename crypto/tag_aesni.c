@@ -445,7 +445,8 @@ aesni_seal(void *context, uint8_t suite, const struct key_slot *const *slots, ui
 	struct group group;
 
 	if (cred_suite_is_sealed(suite))
-		tag_pieces_seal(LANES, aesni_pieces, scratch, suite, slots, msgs, sizes, count);
+		tag_pieces_seal(LANES, aesni_pieces, scratch, suite, slots, msgs, sizes,
+			CRED_SEALED_FIRST, count);
 	tag_order(order, sizes, count);
 	for (unsigned i = 0; i < count; i += LANES) {
 		const unsigned lanes = count - i < LANES ? count - i : LANES;

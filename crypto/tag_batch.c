@@ -74,14 +74,14 @@ pieces_cut(struct pieces *pieces, const struct tag_piece *whole, unsigned blocks
 	}
 }
 
-/* Blocks to a piece; at least one. */
+/* Blocks to a piece; 0 if all messages are empty. */
 static unsigned
 pieces_blocks(const uint16_t *sizes, unsigned count, unsigned lanes)
 {
 	unsigned i, blocks = 0;
 
 	for (i = 0; i < count; i++)
-		blocks += tag_block_count(sizes[i]);
+		blocks += (sizes[i] + AES_BLOCK_SIZE - 1) / AES_BLOCK_SIZE;
 	return (blocks + lanes - 1) / lanes;
 }
 
@@ -96,6 +96,8 @@ tag_pieces_run(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t suite,
 	struct tag_piece whole;
 	unsigned i, n;
 
+	if (blocks == 0)
+		return;
 	pieces.count = 0;
 	pieces.lanes = lanes;
 	pieces.run = run;
@@ -117,17 +119,23 @@ tag_pieces_run(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t suite,
 void
 tag_pieces_seal(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t suite,
 	const struct key_slot *const *slots, uint8_t *const *msgs, const uint16_t *sizes,
-	unsigned count)
+	unsigned first, unsigned count)
 {
 	struct tag_counter counters[TAG_BATCH_MAX];
 	uint8_t *sealed[TAG_BATCH_MAX];
 	uint16_t sealed_sizes[TAG_BATCH_MAX];
-	unsigned i;
+	unsigned i, some = 0;
 
 	for (i = 0; i < count; i++) {
+		sealed[i] = msgs[i] + first;
+		sealed_sizes[i] = sizes[i] - first;
+		some |= sealed_sizes[i];
+	}
+	if (some == 0)
+		return;
+	for (i = 0; i < count; i++) {
 		tag_counter_of(&counters[i], msgs[i]);
-		sealed[i] = msgs[i] + CRED_SEALED_FIRST;
-		sealed_sizes[i] = sizes[i] - CRED_SEALED_FIRST;
+		store_be32(counters[i].bytes + 12, (first - CRED_SEALED_FIRST) / AES_BLOCK_SIZE);
 	}
 	tag_pieces_run(lanes, run, scratch, suite, slots, counters, (const uint8_t *const *)sealed,
 		sealed, sealed_sizes, count);

@@ -87,10 +87,13 @@ void tag_pieces_run(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t su
 	const struct key_slot *const *slots, const struct tag_counter *counters,
 	const uint8_t *const *srcs, uint8_t *const *dsts, const uint16_t *sizes, unsigned count);
 
-/* A kernel's way from clear to sealed bytes: ctr over [64, size) of each message, in place. */
+/*
+ * Seals bytes [first, size) of each message in place. `first` is CRED_SEALED_FIRST, or
+ * CRED_AT_PAYLOAD for a kernel that seals what lies between while it tags.
+ */
 void tag_pieces_seal(unsigned lanes, tag_pieces_t *run, void *scratch, uint8_t suite,
 	const struct key_slot *const *slots, uint8_t *const *msgs, const uint16_t *sizes,
-	unsigned count);
+	unsigned first, unsigned count);
 
 /* An engine of a kernel that need not be in the table; NULL with errno ENOTSUP or ENOMEM. */
 struct tag_engine *tag_engine_create_from(const struct tag_kernel *kernel);

@@ -7,8 +7,12 @@
  *
  * - The tag keys are expanded while the first block is absorbed; both are chains of waits, and
  *   fill each other's.
- * - A sealed credential's counter block is complete when block 3 (the salt) is loaded, so its AES
- *   and its key's expansion run beside block 3 of the CMAC.
+ * - A sealed credential's counter block needs blocks 1 (the serial) and 3 (the salt) only, so its
+ *   AES and its key's expansion run beside blocks 2 and 3 of the CMAC. Sealing has block 4 in clear,
+ *   seals it and goes on with it: there is a CTR pass for payloads only.
+ * - States, and as many round keys as fit, stay in registers from block to block. Whole sets are
+ *   copied by lanes_copy and loops over `q` are unrolled by order, because memcpy or a loop that is
+ *   unrolled late leaves an array in memory, and a chain of AES then waits for every store.
  * - Lanes of different lengths are aligned on the right: they end together, and a lane that has not
  *   begun keeps the zero state, which is CMAC's initial value. So only last blocks are special, and
  *   they are built once per group.
@@ -38,6 +42,7 @@ static const uint8_t inputs_in_order[TAG_BATCH_MAX] = {0, 1, 2, 3, 4, 5, 6, 7, 8
 enum identity_mode {
 	IDENTITY_COPY,   /* in clear already */
 	IDENTITY_UNSEAL, /* after the CMAC has seen them */
+	IDENTITY_SEAL,   /* before, and stored in place */
 };
 
 /* Bits of four lanes, as the mask of their 64-bit halves. */
@@ -47,22 +52,48 @@ quad_mask(uint32_t lanes, unsigned q)
 	return (__mmask8)(_pdep_u32(lanes >> (q * QUAD_LANES), 0x55) * 3);
 }
 
+/*
+ * Keys of the first rounds are held in registers from block to block, as many as there are
+ * registers for: if all came from the scratch, loading them would take longer than AES does.
+ */
+#define HELD_ROUNDS 4u
+
+/* What is in the scratch is used from there: the compiler would copy it to the stack first. */
+INLINE void
+keys_settle(__m512i (*keys)[QUADS])
+{
+	__asm__("" : "+m"(*(__m512i(*)[AES_ROUNDS_MAX + 1][QUADS]) keys));
+}
+
+INLINE void
+keys_hold(__m512i held[HELD_ROUNDS][QUADS], __m512i (*keys)[QUADS])
+{
+	keys_settle(keys);
+#pragma GCC unroll 4
+	for (unsigned r = 0; r < HELD_ROUNDS; r++)
+#pragma GCC unroll 4
+		for (unsigned q = 0; q < QUADS; q++)
+			held[r][q] = keys[r][q];
+}
+
 /* One block of CMAC: s becomes AES(s ^ block). */
 INLINE void
-cmac_absorb(__m512i s[QUADS], const __m512i block[QUADS], __m512i (*const keys)[QUADS],
-	const unsigned rounds)
+cmac_absorb(__m512i s[QUADS], const __m512i block[QUADS], __m512i held[HELD_ROUNDS][QUADS],
+	__m512i (*const keys)[QUADS], const unsigned rounds)
 {
+	keys_settle(keys);
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++)
-		s[q] = _mm512_ternarylogic_epi64(s[q], block[q], keys[0][q], XOR3);
+		s[q] = _mm512_ternarylogic_epi64(s[q], block[q], held[0][q], XOR3);
 #pragma GCC unroll 15
 	for (unsigned r = 1; r <= rounds; r++)
-		lanes_round(s, keys[r], r, rounds);
+		lanes_round(s, r < HELD_ROUNDS ? held[r] : keys[r], r, rounds);
 }
 
 /* Expands the tag keys into `keys`, and has the first block absorbed by the way. */
 INLINE void
-cmac_begin(__m512i s[QUADS], __m512i (*keys)[QUADS], const struct key_slot *const *slots,
-	const unsigned rounds)
+cmac_begin(__m512i s[QUADS], __m512i held[HELD_ROUNDS][QUADS], __m512i (*keys)[QUADS],
+	const struct key_slot *const *slots, const unsigned rounds)
 {
 	struct schedule schedule;
 	__m512i key[QUADS];
@@ -71,75 +102,118 @@ cmac_begin(__m512i s[QUADS], __m512i (*keys)[QUADS], const struct key_slot *cons
 #pragma GCC unroll 15
 	for (unsigned r = 0; r <= rounds; r++) {
 		schedule_key(&schedule, r, rounds, key);
-		memcpy(keys[r], key, sizeof(key));
+		lanes_copy(keys[r], key);
+		if (r < HELD_ROUNDS)
+			lanes_copy(held[r], key);
 		lanes_round(s, key, r, rounds);
 	}
-	__asm__ volatile("" ::: "memory");
 }
 
-/* AES of the counter blocks c under the sealing keys, beside one block of CMAC. */
-INLINE void
-cmac_absorb_beside_ctr(__m512i s[QUADS], const __m512i block[QUADS], __m512i (*const keys)[QUADS],
-	__m512i c[QUADS], const struct key_slot *const *slots, const unsigned rounds)
-{
+/* AES of the first counter blocks under the sealing keys, on its way. */
+struct stream {
 	struct schedule schedule;
-	__m512i key[QUADS];
-
-	schedule_begin(&schedule, slots, offsetof(struct key_slot, seal_key), rounds);
-	for (unsigned q = 0; q < QUADS; q++)
-		s[q] = _mm512_xor_si512(s[q], block[q]);
-#pragma GCC unroll 15
-	for (unsigned r = 0; r <= rounds; r++) {
-		schedule_key(&schedule, r, rounds, key);
-		lanes_round(s, keys[r], r, rounds);
-		lanes_round(c, key, r, rounds);
-	}
-}
+	__m512i c[QUADS];
+};
 
 INLINE void
 counters_build(__m512i c[QUADS], const __m512i block1[QUADS], const __m512i block3[QUADS])
 {
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++)
 		c[q] = _mm512_or_si512(_mm512_shuffle_epi8(block1[q], lanes_of(counter_serial)),
 			_mm512_shuffle_epi8(block3[q], lanes_of(counter_salt)));
 }
 
+INLINE void
+stream_round(struct stream *stream, const unsigned r, const unsigned rounds)
+{
+	__m512i key[QUADS];
+
+	schedule_key(&stream->schedule, r, rounds, key);
+	lanes_round(stream->c, key, r, rounds);
+}
+
+/* One block of CMAC, and beside it half of the stream: the one from `step` 0 or `rounds` on. */
+INLINE void
+cmac_absorb_beside(__m512i s[QUADS], const __m512i block[QUADS], __m512i (*const keys)[QUADS],
+	struct stream *stream, const unsigned step, const unsigned rounds)
+{
+	keys_settle(keys);
+#pragma GCC unroll 4
+	for (unsigned q = 0; q < QUADS; q++)
+		s[q] = _mm512_ternarylogic_epi64(s[q], block[q], keys[0][q], XOR3);
+#pragma GCC unroll 15
+	for (unsigned r = 1; r <= rounds; r++) {
+		if (r % 2 == 1)
+			stream_round(stream, (step + r) / 2, rounds);
+		lanes_round(s, keys[r], r, rounds);
+	}
+	if (step == rounds)
+		stream_round(stream, rounds, rounds);
+}
+
+/* The first four blocks, and unless all is in clear, the stream of the fifth. */
+INLINE void
+cmac_head(__m512i s[QUADS], struct stream *stream, __m512i held[HELD_ROUNDS][QUADS],
+	__m512i (*const keys)[QUADS], const struct key_slot *const *slots,
+	const uint8_t *const *msgs, const unsigned rounds, const enum identity_mode mode)
+{
+	__m512i serials[QUADS], block[QUADS], salts[QUADS];
+
+	lanes_load(s, msgs, 0 * AES_BLOCK_SIZE);
+	cmac_begin(s, held, keys, slots, rounds);
+	lanes_load(serials, msgs, 1 * AES_BLOCK_SIZE);
+	cmac_absorb(s, serials, held, keys, rounds);
+	if (mode == IDENTITY_COPY) {
+		lanes_load(block, msgs, 2 * AES_BLOCK_SIZE);
+		cmac_absorb(s, block, held, keys, rounds);
+		lanes_load(block, msgs, 3 * AES_BLOCK_SIZE);
+		cmac_absorb(s, block, held, keys, rounds);
+		return;
+	}
+	lanes_load(salts, msgs, 3 * AES_BLOCK_SIZE);
+	counters_build(stream->c, serials, salts);
+	schedule_begin(&stream->schedule, slots, offsetof(struct key_slot, seal_key), rounds);
+	lanes_load(block, msgs, 2 * AES_BLOCK_SIZE);
+	cmac_absorb_beside(s, block, keys, stream, 0, rounds);
+	cmac_absorb_beside(s, salts, keys, stream, rounds, rounds);
+	keys_hold(held, keys);
+}
+
 /* Sixteen messages of the same whole number of blocks, at least five. */
 INLINE void
 cmac_whole(struct scratch *scratch, const struct key_slot *const *slots, const uint8_t *const *msgs,
-	unsigned blocks, const unsigned rounds, const enum identity_mode mode)
+	uint8_t *const *sealed, unsigned blocks, const unsigned rounds,
+	const enum identity_mode mode)
 {
 	__m512i(*const keys)[QUADS] = scratch->round_keys;
-	__m512i s[QUADS], block[QUADS], serials[QUADS], c[QUADS], k1[QUADS];
-	unsigned b;
+	__m512i s[QUADS], block[QUADS], k1[QUADS], held[HELD_ROUNDS][QUADS];
+	struct stream stream;
 
-	lanes_load(s, msgs, 0);
-	cmac_begin(s, keys, slots, rounds);
-	lanes_load(serials, msgs, 1 * AES_BLOCK_SIZE);
-	cmac_absorb(s, serials, keys, rounds);
-	lanes_load(block, msgs, 2 * AES_BLOCK_SIZE);
-	cmac_absorb(s, block, keys, rounds);
-	lanes_load(block, msgs, 3 * AES_BLOCK_SIZE);
-	if (mode == IDENTITY_COPY) {
-		cmac_absorb(s, block, keys, rounds);
-	} else {
-		counters_build(c, serials, block);
-		cmac_absorb_beside_ctr(s, block, keys, c, slots, rounds);
-	}
-
+	cmac_head(s, &stream, held, keys, slots, msgs, rounds, mode);
 	lanes_load(block, msgs, 4 * AES_BLOCK_SIZE);
-	for (unsigned q = 0; q < QUADS; q++)
-		scratch->identities[q] =
-			mode == IDENTITY_COPY ? block[q] : _mm512_xor_si512(block[q], c[q]);
-	for (b = 5; b < blocks; b++) {
-		cmac_absorb(s, block, keys, rounds);
+#pragma GCC unroll 4
+	for (unsigned q = 0; q < QUADS; q++) {
+		const __m512i other =
+			mode == IDENTITY_COPY ? block[q] : _mm512_xor_si512(block[q], stream.c[q]);
+
+		if (mode == IDENTITY_SEAL)
+			block[q] = other;
+		else
+			scratch->identities[q] = other;
+	}
+	if (mode == IDENTITY_SEAL)
+		lanes_store(block, sealed, 4 * AES_BLOCK_SIZE);
+	for (unsigned b = 5; b < blocks; b++) {
+		cmac_absorb(s, block, held, keys, rounds);
 		lanes_load(block, msgs, b * AES_BLOCK_SIZE);
 	}
 	slots_load(k1, slots, offsetof(struct key_slot, k1));
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++)
 		block[q] = _mm512_xor_si512(block[q], k1[q]);
-	cmac_absorb(s, block, keys, rounds);
-	memcpy(scratch->tags, s, sizeof(scratch->tags));
+	cmac_absorb(s, block, held, keys, rounds);
+	lanes_copy(scratch->tags, s);
 }
 
 /* Expands the tag keys into `keys`, and meanwhile AES of the counter blocks c, sealing keys. */
@@ -227,6 +301,7 @@ mixed_last(const struct mixed *mixed, const struct key_slot *const *slots,
 	const uint8_t *const *msgs, const uint16_t *sizes, __m512i last[QUADS])
 {
 	slots_load(last, slots, offsetof(struct key_slot, k1));
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++) {
 		__m128i blocks[QUAD_LANES];
 
@@ -253,8 +328,9 @@ mixed_offsets(const struct mixed *mixed, unsigned b, uint32_t offsets[LANES])
 
 /* All blocks but the last, from the zero state. */
 INLINE void
-mixed_absorb(const struct mixed *mixed, const uint8_t *const *msgs, __m512i (*const keys)[QUADS],
-	const unsigned rounds, __m512i s[QUADS])
+mixed_absorb(const struct mixed *mixed, const uint8_t *const *msgs,
+	__m512i held[HELD_ROUNDS][QUADS], __m512i (*const keys)[QUADS], const unsigned rounds,
+	__m512i s[QUADS])
 {
 	alignas(64) uint32_t offsets[LANES];
 	const uint8_t *at[LANES];
@@ -267,7 +343,8 @@ mixed_absorb(const struct mixed *mixed, const uint8_t *const *msgs, __m512i (*co
 
 		mixed_offsets(mixed, b, offsets);
 		lanes_load_each(block, msgs, offsets);
-		cmac_absorb(s, block, keys, rounds);
+		cmac_absorb(s, block, held, keys, rounds);
+#pragma GCC unroll 4
 		for (unsigned q = 0; q < QUADS; q++)
 			s[q] = _mm512_maskz_mov_epi64(quad_mask(begun, q), s[q]);
 	}
@@ -276,17 +353,19 @@ mixed_absorb(const struct mixed *mixed, const uint8_t *const *msgs, __m512i (*co
 		at[l] = msgs[l] + offsets[l];
 	for (; b < mixed->blocks - 1; b++) {
 		lanes_load(block, at, (b - mixed->begun) * AES_BLOCK_SIZE);
-		cmac_absorb(s, block, keys, rounds);
+		cmac_absorb(s, block, held, keys, rounds);
 	}
 }
 
 /* Sixteen messages of any sizes. */
 INLINE void
 cmac_mixed(struct scratch *scratch, const struct key_slot *const *slots, const uint8_t *const *msgs,
-	const uint16_t *sizes, const unsigned rounds, const enum identity_mode mode)
+	uint8_t *const *sealed, const uint16_t *sizes, const unsigned rounds,
+	const enum identity_mode mode)
 {
 	__m512i(*const keys)[QUADS] = scratch->round_keys;
 	__m512i s[QUADS], last[QUADS], identities[QUADS], serials[QUADS], c[QUADS];
+	__m512i held[HELD_ROUNDS][QUADS];
 	struct mixed mixed;
 
 	lanes_load(identities, msgs, CRED_SEALED_FIRST);
@@ -297,47 +376,74 @@ cmac_mixed(struct scratch *scratch, const struct key_slot *const *slots, const u
 		lanes_load(c, msgs, 3 * AES_BLOCK_SIZE);
 		counters_build(c, serials, c);
 		keys_expand_beside_ctr(keys, c, slots, rounds);
+#pragma GCC unroll 4
 		for (unsigned q = 0; q < QUADS; q++)
 			identities[q] = _mm512_xor_si512(identities[q], c[q]);
 	}
-	memcpy(scratch->identities, identities, sizeof(identities));
+	if (mode == IDENTITY_SEAL)
+		lanes_store(identities, sealed, CRED_SEALED_FIRST);
+	else
+		lanes_copy(scratch->identities, identities);
 
 	mixed_plan(&mixed, sizes);
 	mixed_last(&mixed, slots, msgs, sizes, last);
-	memset(s, 0, sizeof(s));
-	mixed_absorb(&mixed, msgs, keys, rounds, s);
-	cmac_absorb(s, last, keys, rounds);
-	memcpy(scratch->tags, s, sizeof(scratch->tags));
+#pragma GCC unroll 4
+	for (unsigned q = 0; q < QUADS; q++)
+		s[q] = _mm512_setzero_si512();
+	keys_hold(held, keys);
+	mixed_absorb(&mixed, msgs, held, keys, rounds, s);
+	cmac_absorb(s, last, held, keys, rounds);
+	lanes_copy(scratch->tags, s);
 }
 
-/* Leaves tags and identities of sixteen messages in the scratch. */
+/*
+ * Leaves tags of sixteen messages in the scratch, and identities in clear too; or seals the
+ * identities at `sealed`, which are the messages again.
+ */
 typedef void cmac_lanes_t(struct scratch *scratch, const struct key_slot *const *slots,
-	const uint8_t *const *msgs, const uint16_t *sizes);
+	const uint8_t *const *msgs, uint8_t *const *sealed, const uint16_t *sizes);
 
-/* One function per suite and shape, so that the rounds and the mode are constants inside. */
-#define CMAC_LANES(suite, rounds, mode)                                                    \
-	static __attribute__((noinline)) void cmac_whole_##suite(struct scratch *scratch,  \
-		const struct key_slot *const *slots, const uint8_t *const *msgs,           \
-		const uint16_t *sizes)                                                     \
-	{                                                                                  \
-		cmac_whole(scratch, slots, msgs, sizes[0] / AES_BLOCK_SIZE, rounds, mode); \
-	}                                                                                  \
-	static __attribute__((noinline)) void cmac_mixed_##suite(struct scratch *scratch,  \
-		const struct key_slot *const *slots, const uint8_t *const *msgs,           \
-		const uint16_t *sizes)                                                     \
-	{                                                                                  \
-		cmac_mixed(scratch, slots, msgs, sizes, rounds, mode);                     \
+/* One function per work and shape, so that the rounds and the mode are constants inside. */
+#define CMAC_LANES(work, rounds, mode)                                                             \
+	static __attribute__((noinline)) void cmac_whole_##work(struct scratch *scratch,           \
+		const struct key_slot *const *slots, const uint8_t *const *msgs,                   \
+		uint8_t *const *sealed, const uint16_t *sizes)                                     \
+	{                                                                                          \
+		cmac_whole(scratch, slots, msgs, sealed, sizes[0] / AES_BLOCK_SIZE, rounds, mode); \
+	}                                                                                          \
+	static __attribute__((noinline)) void cmac_mixed_##work(struct scratch *scratch,           \
+		const struct key_slot *const *slots, const uint8_t *const *msgs,                   \
+		uint8_t *const *sealed, const uint16_t *sizes)                                     \
+	{                                                                                          \
+		cmac_mixed(scratch, slots, msgs, sealed, sizes, rounds, mode);                     \
 	}
 
-CMAC_LANES(cmac128, 10, IDENTITY_COPY)
-CMAC_LANES(cmac256, 14, IDENTITY_COPY)
-CMAC_LANES(sealed128, 10, IDENTITY_UNSEAL)
-CMAC_LANES(sealed256, 14, IDENTITY_UNSEAL)
+CMAC_LANES(clear128, 10, IDENTITY_COPY)
+CMAC_LANES(clear256, 14, IDENTITY_COPY)
+CMAC_LANES(unseal128, 10, IDENTITY_UNSEAL)
+CMAC_LANES(unseal256, 14, IDENTITY_UNSEAL)
+CMAC_LANES(seal128, 10, IDENTITY_SEAL)
+CMAC_LANES(seal256, 14, IDENTITY_SEAL)
 
-static cmac_lanes_t *const cmac_whole_of[CRED_SUITE_COUNT] = {
-	NULL, cmac_whole_cmac128, cmac_whole_cmac256, cmac_whole_sealed128, cmac_whole_sealed256};
-static cmac_lanes_t *const cmac_mixed_of[CRED_SUITE_COUNT] = {
-	NULL, cmac_mixed_cmac128, cmac_mixed_cmac256, cmac_mixed_sealed128, cmac_mixed_sealed256};
+/* What verifying and sealing do with the lanes of a suite. */
+struct cmac_work {
+	cmac_lanes_t *whole;
+	cmac_lanes_t *mixed;
+};
+
+static const struct cmac_work verify_work[CRED_SUITE_COUNT] = {
+	[CRED_SUITE_CMAC128] = {cmac_whole_clear128, cmac_mixed_clear128},
+	[CRED_SUITE_CMAC256] = {cmac_whole_clear256, cmac_mixed_clear256},
+	[CRED_SUITE_SEALED128] = {cmac_whole_unseal128, cmac_mixed_unseal128},
+	[CRED_SUITE_SEALED256] = {cmac_whole_unseal256, cmac_mixed_unseal256},
+};
+
+static const struct cmac_work seal_work[CRED_SUITE_COUNT] = {
+	[CRED_SUITE_CMAC128] = {cmac_whole_clear128, cmac_mixed_clear128},
+	[CRED_SUITE_CMAC256] = {cmac_whole_clear256, cmac_mixed_clear256},
+	[CRED_SUITE_SEALED128] = {cmac_whole_seal128, cmac_mixed_seal128},
+	[CRED_SUITE_SEALED256] = {cmac_whole_seal256, cmac_mixed_seal256},
+};
 
 /* Are all sixteen of one size, of whole blocks, and a credential's? */
 static bool
@@ -351,12 +457,13 @@ lanes_are_whole(const uint16_t *sizes)
 }
 
 static void
-lanes_cmac(struct scratch *scratch, uint8_t suite, const struct key_slot *const *slots,
-	const uint8_t *const *msgs, const uint16_t *sizes)
+lanes_cmac(struct scratch *scratch, const struct cmac_work *work,
+	const struct key_slot *const *slots, const uint8_t *const *msgs, uint8_t *const *sealed,
+	const uint16_t *sizes)
 {
-	cmac_lanes_t *cmac = lanes_are_whole(sizes) ? cmac_whole_of[suite] : cmac_mixed_of[suite];
+	cmac_lanes_t *cmac = lanes_are_whole(sizes) ? work->whole : work->mixed;
 
-	cmac(scratch, slots, msgs, sizes);
+	cmac(scratch, slots, msgs, sealed, sizes);
 }
 
 /* Bitmap of the lanes whose tag is right; the identities of the others become zero. */
@@ -366,6 +473,7 @@ lanes_judge(const struct scratch *scratch, const uint8_t *const *msgs, const uin
 {
 	uint32_t proved = 0;
 
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++) {
 		const unsigned l = q * QUAD_LANES;
 		const __m512i tags = quad_load(msgs[l] + sizes[l], msgs[l + 1] + sizes[l + 1],
@@ -454,7 +562,7 @@ group_gather(struct scratch *scratch, const uint8_t *order, const struct key_slo
 
 /* A group that is not sixteen inputs in a row: gathered, and its results scattered again. */
 static uint64_t
-verify_gathered(struct scratch *scratch, uint8_t suite, const uint8_t *order,
+verify_gathered(struct scratch *scratch, const struct cmac_work *work, const uint8_t *order,
 	const struct key_slot *const *slots, const uint8_t *const *msgs, const uint16_t *sizes,
 	struct tag_identity *ids, unsigned count)
 {
@@ -464,7 +572,7 @@ verify_gathered(struct scratch *scratch, uint8_t suite, const uint8_t *order,
 	unsigned l;
 
 	group_gather(scratch, order, slots, msgs, sizes, count);
-	lanes_cmac(scratch, suite, group->slots, group->srcs, group->sizes);
+	lanes_cmac(scratch, work, group->slots, group->srcs, NULL, group->sizes);
 	lanes = lanes_judge(scratch, group->srcs, group->sizes, group->ids);
 	for (l = 0; l < count; l++) {
 		ids[order[l]] = group->ids[l];
@@ -478,35 +586,47 @@ vaes512_verify(void *context, uint8_t suite, const struct key_slot *const *slots
 	const uint8_t *const *msgs, const uint16_t *sizes, struct tag_identity *ids, unsigned count)
 {
 	struct scratch *scratch = context;
+	const struct cmac_work *work = &verify_work[suite];
 	uint8_t order[2 * TAG_BATCH_MAX]; /* written 64 bytes at a time */
 	const bool is_in_order = batch_order(order, sizes, count);
 	uint64_t proved = 0;
 	unsigned i;
 
 	for (i = 0; i + LANES <= count && is_in_order; i += LANES) {
-		lanes_cmac(scratch, suite, slots + i, msgs + i, sizes + i);
+		lanes_cmac(scratch, work, slots + i, msgs + i, NULL, sizes + i);
 		proved |= (uint64_t)lanes_judge(scratch, msgs + i, sizes + i, ids + i) << i;
 	}
 	for (; i < count; i += LANES)
-		proved |= verify_gathered(scratch, suite, order + i, slots, msgs, sizes, ids,
+		proved |= verify_gathered(scratch, work, order + i, slots, msgs, sizes, ids,
 			count - i < LANES ? count - i : LANES);
 	return proved;
 }
 
-/* Tags of up to sixteen messages, written behind them. */
+/* Seals and tags sixteen messages in a row. */
 static void
-tag_gathered(struct scratch *scratch, uint8_t suite, const uint8_t *order,
+seal_lanes(struct scratch *scratch, const struct cmac_work *work,
+	const struct key_slot *const *slots, uint8_t *const *msgs, const uint16_t *sizes)
+{
+	const __m128i *tags = (const __m128i *)scratch->tags;
+
+	lanes_cmac(scratch, work, slots, (const uint8_t *const *)msgs, msgs, sizes);
+	for (unsigned l = 0; l < LANES; l++)
+		_mm_storeu_si128((void *)(msgs[l] + sizes[l]), tags[l]);
+}
+
+/* Up to sixteen, picked. */
+static void
+seal_gathered(struct scratch *scratch, const struct cmac_work *work, const uint8_t *order,
 	const struct key_slot *const *slots, uint8_t *const *msgs, const uint16_t *sizes,
 	unsigned count)
 {
 	struct group *group = &scratch->group;
-	const __m128i *tags = (const __m128i *)scratch->tags;
-	unsigned l;
+	uint8_t *dsts[LANES];
 
 	group_gather(scratch, order, slots, (const uint8_t *const *)msgs, sizes, count);
-	lanes_cmac(scratch, suite, group->slots, group->srcs, group->sizes);
-	for (l = 0; l < count; l++)
-		_mm_storeu_si128((void *)(msgs[order[l]] + sizes[order[l]]), tags[l]);
+	for (unsigned l = 0; l < LANES; l++)
+		dsts[l] = l < count ? msgs[order[l]] : scratch->dummy_msg;
+	seal_lanes(scratch, work, group->slots, dsts, group->sizes);
 }
 
 static void
@@ -522,19 +642,19 @@ static void
 vaes512_seal(void *context, uint8_t suite, const struct key_slot *const *slots,
 	uint8_t *const *msgs, const uint16_t *sizes, unsigned count)
 {
-	/* The tag is over ciphertext: what makes it is the unsealed suite of the same key size. */
-	const uint8_t tag_suite =
-		tag_suite_rounds(suite) == 10 ? CRED_SUITE_CMAC128 : CRED_SUITE_CMAC256;
 	struct scratch *scratch = context;
+	const struct cmac_work *work = &seal_work[suite];
 	uint8_t order[2 * TAG_BATCH_MAX]; /* written 64 bytes at a time */
+	const bool is_in_order = batch_order(order, sizes, count);
 	unsigned i;
 
 	if (cred_suite_is_sealed(suite))
-		tag_pieces_seal(
-			LANES, tag_vaes512_pieces, scratch, suite, slots, msgs, sizes, count);
-	(void)batch_order(order, sizes, count);
-	for (i = 0; i < count; i += LANES)
-		tag_gathered(scratch, tag_suite, order + i, slots, msgs, sizes,
+		tag_pieces_seal(LANES, tag_vaes512_pieces, scratch, suite, slots, msgs, sizes,
+			CRED_AT_PAYLOAD, count);
+	for (i = 0; i + LANES <= count && is_in_order; i += LANES)
+		seal_lanes(scratch, work, slots + i, msgs + i, sizes + i);
+	for (; i < count; i += LANES)
+		seal_gathered(scratch, work, order + i, slots, msgs, sizes,
 			count - i < LANES ? count - i : LANES);
 }
 

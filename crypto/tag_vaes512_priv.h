@@ -77,20 +77,31 @@ static const uint8_t words_plain[16] = {0, 13, 10, 7, 4, 1, 14, 11, 8, 5, 2, 15,
 /* Round constants (FIPS 197 section 5.2), index 0 is unused. */
 static const uint8_t round_constants[11] = {0, 1, 2, 4, 8, 16, 32, 64, 128, 0x1b, 0x36};
 
+/* From registers to registers: memcpy would have both in memory. */
+INLINE void
+lanes_copy(__m512i to[QUADS], const __m512i from[QUADS])
+{
+#pragma GCC unroll 4
+	for (unsigned q = 0; q < QUADS; q++)
+		to[q] = from[q];
+}
+
 INLINE __m512i
 quad_load(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d)
 {
-	__m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const void *)a));
+	__m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const void *)a));
+	__m256i high = _mm256_castsi128_si256(_mm_loadu_si128((const void *)c));
 
-	x = _mm512_inserti64x2(x, _mm_loadu_si128((const void *)b), 1);
-	x = _mm512_inserti64x2(x, _mm_loadu_si128((const void *)c), 2);
-	return _mm512_inserti64x2(x, _mm_loadu_si128((const void *)d), 3);
+	low = _mm256_inserti128_si256(low, _mm_loadu_si128((const void *)b), 1);
+	high = _mm256_inserti128_si256(high, _mm_loadu_si128((const void *)d), 1);
+	return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
 /* The 16 bytes at `offset` of each message. */
 INLINE void
 lanes_load(__m512i x[QUADS], const uint8_t *const *at, size_t offset)
 {
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++, at += QUAD_LANES)
 		x[q] = quad_load(at[0] + offset, at[1] + offset, at[2] + offset, at[3] + offset);
 }
@@ -99,6 +110,7 @@ lanes_load(__m512i x[QUADS], const uint8_t *const *at, size_t offset)
 INLINE void
 lanes_load_each(__m512i x[QUADS], const uint8_t *const *at, const uint32_t *offsets)
 {
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++, at += QUAD_LANES, offsets += QUAD_LANES)
 		x[q] = quad_load(at[0] + offsets[0], at[1] + offsets[1], at[2] + offsets[2],
 			at[3] + offsets[3]);
@@ -108,6 +120,7 @@ lanes_load_each(__m512i x[QUADS], const uint8_t *const *at, const uint32_t *offs
 INLINE void
 lanes_store(const __m512i x[QUADS], uint8_t *const *at, size_t offset)
 {
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++, at += QUAD_LANES) {
 		_mm_storeu_si128((void *)(at[0] + offset), _mm512_castsi512_si128(x[q]));
 		_mm_storeu_si128((void *)(at[1] + offset), _mm512_extracti64x2_epi64(x[q], 1));
@@ -120,6 +133,7 @@ lanes_store(const __m512i x[QUADS], uint8_t *const *at, size_t offset)
 INLINE void
 slots_load(__m512i x[QUADS], const struct key_slot *const *slots, size_t offset)
 {
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++, slots += QUAD_LANES)
 		x[q] = quad_load((const uint8_t *)slots[0] + offset,
 			(const uint8_t *)slots[1] + offset, (const uint8_t *)slots[2] + offset,
@@ -177,7 +191,7 @@ schedule_key(struct schedule *schedule, const unsigned r, const unsigned rounds,
 	const unsigned half = rounds == 14 ? r & 1 : 0;
 
 	if (r < (rounds == 14 ? 2 : 1)) {
-		memcpy(key, schedule->raw[half], sizeof(schedule->raw[half]));
+		lanes_copy(key, schedule->raw[half]);
 		return;
 	}
 	if (rounds == 10)
@@ -195,6 +209,7 @@ schedule_key(struct schedule *schedule, const unsigned r, const unsigned rounds,
 INLINE void
 lanes_round(__m512i s[QUADS], const __m512i key[QUADS], const unsigned r, const unsigned rounds)
 {
+#pragma GCC unroll 4
 	for (unsigned q = 0; q < QUADS; q++) {
 		if (r == 0)
 			s[q] = _mm512_xor_si512(s[q], key[q]);

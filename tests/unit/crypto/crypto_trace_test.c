@@ -455,6 +455,21 @@ verify_mixed(void **state)
 	assert_int_equal(variants_that_differ("verify, mixed", run_verify, 0, VARIANT_COUNT), 0);
 }
 
+/* Likewise. */
+static void
+seal_uniform(void **state)
+{
+	uint8_t suite;
+
+	(void)state;
+	if (strcmp(tag_engine_name(engine), "vaes512") != 0)
+		skip();
+	for (suite = 1; suite < CRED_SUITE_COUNT; suite++)
+		assert_int_equal(variants_that_differ(
+					 "seal, one suite", run_seal, suite, VARIANT_KEYS_COUNT),
+			0);
+}
+
 static void
 seal_mixed(void **state)
 {
@@ -479,9 +494,12 @@ addresses_of_vaes512(void **state)
 	(void)state;
 	if (strcmp(tag_engine_name(engine), "vaes512") != 0)
 		skip();
-	for (suite = 1; suite < CRED_SUITE_COUNT; suite++)
+	for (suite = 1; suite < CRED_SUITE_COUNT; suite++) {
 		assert_int_equal(
 			variants_that_address_otherwise("verify, one suite", run_verify, suite), 0);
+		assert_int_equal(
+			variants_that_address_otherwise("seal, one suite", run_seal, suite), 0);
+	}
 	assert_int_equal(variants_that_address_otherwise("verify, mixed", run_verify, 0), 0);
 	assert_int_equal(variants_that_address_otherwise("seal, mixed", run_seal, 0), 0);
 	assert_int_equal(variants_that_address_otherwise("unseal, mixed", run_unseal, 0), 0);
@@ -521,6 +539,7 @@ kernel_run(int argc, char **argv)
 		cmocka_unit_test(leaks_are_seen),
 		cmocka_unit_test(verify_uniform),
 		cmocka_unit_test(verify_mixed),
+		cmocka_unit_test(seal_uniform),
 		cmocka_unit_test(seal_mixed),
 		cmocka_unit_test(unseal_mixed),
 		cmocka_unit_test(addresses_of_vaes512),
