@@ -22,7 +22,7 @@
 #include "dataplane/parse_priv.h"
 #include "path_fixture.h"
 
-#define ROUNDS           24u
+#define ROUNDS           48u
 #define BURSTS_PER_ROUND 60u
 
 #define REALMS     FIXTURE_REALMS_MAX
@@ -284,6 +284,8 @@ realm_prepare(uint32_t index)
 	realm->freshness = index == 3 ? TABLE_FRESHNESS_SERIAL : TABLE_FRESHNESS_CLOCK;
 }
 
+static const uint16_t epochs[] = {2, 7, UINT16_MAX}; /* beside the first, by node */
+
 static void
 nodes_add(uint32_t realm)
 {
@@ -296,9 +298,8 @@ nodes_add(uint32_t realm)
 		if (node % 2 == 0 || realm == FIXTURE_REALM + 2)
 			fixture_prefix_add(&issuer, slot, fixture_ipv4, 120);
 	}
-	fixture_node_add(&issuer, realm, 1, 2, CRED_SUITE_DEFAULT);
-	fixture_node_add(&issuer, realm, 2, 7, CRED_SUITE_CMAC128);
-	fixture_node_add(&issuer, realm, 3, UINT16_MAX, CRED_SUITE_SEALED256);
+	for (node = 1; node <= NODES; node++)
+		fixture_node_add(&issuer, realm, node, epochs[node % 3], CRED_SUITE_DEFAULT);
 }
 
 static void
@@ -340,15 +341,16 @@ change_slot(struct key_slot *slot)
 	const uint32_t now_s = (uint32_t)(now_us / 1000000);
 	static const uint8_t bits[] = {0, 1, 96, 104, 127, 128, 129, KEY_SLOT_ORIGIN_NONE};
 
-	switch (below(4)) {
+	switch (below(5)) {
 	case 0:
+	case 1:
 		slot->state = (uint8_t)below(KEY_SLOT_REVOKED + 1);
 		break;
-	case 1:
+	case 2:
 		slot->origin_bits = ONE_OF(bits);
 		memcpy(slot->origin_prefix, fixture_ipv4, 16);
 		break;
-	case 2:
+	case 3:
 		slot->not_before_s = percent(50) ? now_s + below(2) : 0;
 		break;
 	default:
@@ -396,8 +398,9 @@ change_realm_id(uint32_t realm)
 static void
 change_realm(struct table_realm *realm)
 {
-	switch (below(7)) {
+	switch (below(8)) {
 	case 0:
+	case 7:
 		realm->floor_us = percent(50) ? now_us - 1 + below(3) : 0;
 		break;
 	case 1:
@@ -424,11 +427,13 @@ change_realm(struct table_realm *realm)
 static void
 change_table(void)
 {
+	unsigned i;
+
 	if (percent(60))
 		memcpy(half_at(&issuer, 1), half_first, half_size());
-	if (percent(70))
+	if (percent(80))
 		change_realm(&issuer.policy->realms[below(REALMS)]);
-	if (percent(70))
+	for (i = 0; i < 3; i++)
 		change_slot(percent(80) ? &issuer.slots[below(issuer.table->slot_count)]
 					: &issuer.extras[below(issuer.extra_count)]);
 	if (percent(10))
@@ -499,12 +504,8 @@ issued_draw(const struct table_realm *realm, uint32_t ttl_s)
 static void
 fields_own(struct cred_fields *fields, const uint8_t source[16])
 {
-	static const uint16_t epochs[] = {1, 2, 7, UINT16_MAX};
-
 	fields->node = 1 + below(NODES);
-	fields->epoch = percent(75) ? 1 : ONE_OF(epochs);
-	if (fixture_slot(&issuer, fields->realm, fields->node, fields->epoch) == NULL)
-		fields->epoch = 1;
+	fields->epoch = percent(75) ? 1 : epochs[fields->node % 3];
 	fields->suite = fixture_slot(&issuer, fields->realm, fields->node, fields->epoch)->suite;
 	fields->auth_uid = percent(80) ? CRED_ID_ANYONE : 64030 + below(3);
 	fields->auth_gid = percent(90) ? CRED_ID_ANYONE : 64130 + below(2);
@@ -535,6 +536,18 @@ header_damage(uint8_t *msg)
 		store_be32(msg + CRED_AT_NODE, NODES + below(3));
 }
 
+/* An audience that is not the sort's, and whose shape would lie in the same place. */
+static void
+audience_collide(uint8_t *msg)
+{
+	static struct claim_shape shapes[CLAIM_SHAPES];
+	const struct claim_shape *place = claim_shape_of(shapes, msg);
+
+	do
+		store_be32(msg + CRED_AT_AUDIENCE, (uint32_t)random_u64());
+	while (claim_shape_of(shapes, msg) != place);
+}
+
 /* Returns the size. The tag is right for what is there, whatever that is, but for a few. */
 static size_t
 cred_make(uint8_t *msg, const uint8_t source[16])
@@ -556,6 +569,8 @@ cred_make(uint8_t *msg, const uint8_t source[16])
 		issued_draw(fixture_realm(&issuer, fields.realm), fields.ttl_s));
 	if (percent(8))
 		header_damage(msg);
+	if (percent(2))
+		audience_collide(msg);
 	slot = fixture_slot(&issuer, fields.realm, fields.node, fields.epoch);
 	span_size = (uint16_t)(size - CRED_TAG_SIZE);
 	tag_batch_seal(issuer.issuer, &slot, &msg, &span_size, 1);
