@@ -9,11 +9,13 @@
  *	              is sealed and tagged with the key it names: this is how fuzzing gets behind
  *	              the tags
  * with STEP_* bits for the kind of header, and STEP_BURST to let the worker run. After each burst
- * everything must add up, and nothing may be accepted that no key made, or twice.
+ * everything must add up, and nothing may be accepted that no key made, or twice. Another gateway
+ * that forgets all shapes before each frame must have decided the same.
  */
 
 #include <string.h>
 
+#include "dataplane/burst.h"
 #include "path_fixture.h"
 #include "tests/fuzz/wire/fuzz.h"
 
@@ -30,8 +32,10 @@
 #define NODES 4u
 
 static struct fixture fixture;
-static uint8_t *replay_fresh; /* windows as they were before the first burst */
+static struct fixture general; /* by all the rules: it has no shapes, and two groups for one */
+static uint8_t *replay_fresh;  /* windows as they were before the first burst */
 static struct verdict_reader reader;
+static struct verdict_reader general_reader;
 
 static struct fixture_frame frames[BURST_FRAMES_MAX];
 static unsigned frame_count;
@@ -51,25 +55,33 @@ struct sums {
 };
 
 static void
-fixture_make(void)
+gateway_make(struct fixture *f, unsigned group_count, struct verdict_reader *from)
 {
 	struct fixture_params params = fixture_params_default();
 	uint32_t node;
 
 	params.window_bits = 256;
 	params.ring_slots = 1u << 14;
-	fixture_init(&fixture, &params);
+	params.group_count = group_count;
+	fixture_init(f, &params);
+	f->policy->groups[1] = f->policy->groups[0];
+	f->policy->groups[1].is_used = group_count == 2;
 	for (node = 1; node <= NODES; node++)
-		fixture_node_add(&fixture, FIXTURE_REALM, node, 1, (uint8_t)node);
-	fixture_node_add(&fixture, FIXTURE_REALM, 1, 2, CRED_SUITE_DEFAULT);
-	fixture_prefix_add(
-		&fixture, fixture_slot(&fixture, FIXTURE_REALM, 2, 1), fixture_ipv4, 104);
-	fixture_realm(&fixture, FIXTURE_REALM)->audience_any = 1;
+		fixture_node_add(f, FIXTURE_REALM, node, 1, (uint8_t)node);
+	fixture_node_add(f, FIXTURE_REALM, 1, 2, CRED_SUITE_DEFAULT);
+	fixture_prefix_add(f, fixture_slot(f, FIXTURE_REALM, 2, 1), fixture_ipv4, 104);
+	fixture_realm(f, FIXTURE_REALM)->audience_any = 1;
+	FUZZ_MUST(verdict_reader_init(from, f->delivery[0][0], f->ring_size, false) == 0);
+}
+
+static void
+gateways_make(void)
+{
+	gateway_make(&fixture, 1, &reader);
+	gateway_make(&general, 2, &general_reader);
 	replay_fresh = malloc(fixture.replay_size);
 	FUZZ_MUST(replay_fresh != NULL);
 	memcpy(replay_fresh, fixture.replay_mapping, fixture.replay_size);
-	FUZZ_MUST(verdict_reader_init(&reader, fixture.delivery[0][0], fixture.ring_size, false) ==
-		  0);
 }
 
 static struct sums
@@ -137,6 +149,18 @@ frame_datagram(struct fixture_frame *frame, uint8_t what, const uint8_t *data, s
 	fixture_frame_wrap(frame, msg, size);
 }
 
+/* The same from the other gateway. */
+static void
+record_must_be_general(const struct verdict_record *record, const uint8_t *payload)
+{
+	uint8_t other_payload[VERDICT_PAYLOAD_SIZE_MAX];
+	struct verdict_record other;
+
+	FUZZ_MUST(verdict_reader_next(&general_reader, &other, other_payload) == 1);
+	FUZZ_MUST(memcmp(&other, record, sizeof(other)) == 0);
+	FUZZ_MUST(memcmp(other_payload, payload, other.payload_size) == 0);
+}
+
 /* Exactly `count` new records are in the ring, and none was there before. */
 static void
 records_must_be_new(uint64_t count)
@@ -148,6 +172,7 @@ records_must_be_new(uint64_t count)
 	for (; verdict_reader_next(&reader, &record, payload) == 1; count--) {
 		FUZZ_MUST(count != 0);
 		FUZZ_MUST(record.verdict == VERDICT_ACCEPTED);
+		record_must_be_general(&record, payload);
 		for (i = 0; i < accepted_count; i++)
 			FUZZ_MUST(accepted[i].node != record.node ||
 				  accepted[i].serial != record.serial);
@@ -170,6 +195,37 @@ replies_must_be_short(void)
 		FUZZ_MUST(fixture.result.replies[i].size <= largest);
 }
 
+/* The frames one by one, by all the rules. */
+static void
+general_run(struct fixture_frame *const *pointers)
+{
+	struct worker *worker = general.workers[0];
+	unsigned i;
+
+	general.now_us = fixture.now_us;
+	general.mono_us = fixture.mono_us;
+	for (i = 0; i < frame_count; i++) {
+		memset(worker->claims, 0, sizeof(worker->claims));
+		memset(worker->packets, 0, sizeof(worker->packets));
+		fixture_burst(&general, 0, &pointers[i], 1);
+	}
+}
+
+static void
+ways_must_agree(void)
+{
+	const struct worker_stats *a = stats_worker(fixture.stats, 0);
+	const struct worker_stats *b = stats_worker(general.stats, 0);
+	unsigned v;
+
+	for (v = 0; v < VERDICT_COUNTERS; v++)
+		FUZZ_MUST(a->proved[v] == b->proved[v] && a->unproved[v] == b->unproved[v]);
+	FUZZ_MUST(a->rx_not_ours == b->rx_not_ours && a->rx_bad_packet == b->rx_bad_packet);
+	FUZZ_MUST(a->rx_neighbour == b->rx_neighbour && a->replies_sent == b->replies_sent);
+	FUZZ_MUST(2 * a->delivered == b->delivered);
+	FUZZ_MUST(memcmp(fixture.replay_mapping, general.replay_mapping, fixture.replay_size) == 0);
+}
+
 static void
 burst_run(void)
 {
@@ -182,6 +238,8 @@ burst_run(void)
 	for (i = 0; i < frame_count; i++)
 		pointers[i] = &frames[i];
 	fixture_burst(&fixture, 0, pointers, frame_count);
+	general_run(pointers);
+	ways_must_agree();
 	after = sums_read();
 	FUZZ_MUST(after.proved + after.unproved + after.other - before.proved - before.unproved -
 			  before.other ==
@@ -223,8 +281,9 @@ static void
 input_begin(void)
 {
 	if (replay_fresh == NULL)
-		fixture_make();
+		gateways_make();
 	memcpy(fixture.replay_mapping, replay_fresh, fixture.replay_size);
+	memcpy(general.replay_mapping, replay_fresh, fixture.replay_size);
 	fixture.now_us = FIXTURE_NOW_US;
 	fixture.mono_us = FIXTURE_MONO_US;
 	accepted_count = 0;
