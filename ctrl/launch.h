@@ -8,8 +8,9 @@
 #include "ctrl/config.h"
 #include "dataplane/setup.h"
 
-/* Slots of each hand-off ring between two workers: 16 full bursts. */
-#define LAUNCH_HANDOFF_SLOTS 1024u
+/* Slots of each hand-off ring between two workers: three bursts of the largest credentials that want
+ * replies, 20 slots each, or 64 of such as have no payload. */
+#define LAUNCH_HANDOFF_SLOTS 4096u
 
 /*
  * Fills in the set-up message. `has_hugepages` is what AUTO came to. 0, or -E2BIG with the cure if

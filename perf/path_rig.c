@@ -15,7 +15,7 @@
 #define RIG_WINDOW_BITS_LARGE 8192u /* with more nodes than: */
 #define RIG_NODES_LARGE       16384u
 #define RIG_WINDOW_MEMORY_MAX (1ull << 30)
-#define RIG_HANDOFF_SLOTS     1024u
+#define RIG_HANDOFF_SLOTS     4096u
 
 #define RIG_AGREE_FRAMES 4096u
 #define RIG_AGREE_ROUNDS 4u

@@ -195,7 +195,7 @@ table_publish(void)
 		.ttl_max_s = 300,
 		.reply_rate = 100,
 		.skew_us = 2000000,
-		.dup_us = 2000000,
+		.dup_us = 60000000, /* longer than a slow machine needs to start again */
 		.origin_mode = TABLE_ORIGIN_STRICT,
 		.mode = TABLE_MODE_ENFORCE,
 		.audience_any = 1,
