@@ -132,6 +132,7 @@ class Bench:
         trials = [trial for pair in taken for trial in (pair.ours, pair.peer)]
         self.flat_out = median(pair.ours.rate() for pair in taken)
         self.peer_flat_out = median(pair.peer.rate() for pair in taken)
+        self.say(f"  {undisturbed} of {len(taken)} pairs that count were undisturbed")
         self.row(
             self.name(), "M/s", self.flat_out / 1e6, self.peer_flat_out / 1e6, median(ratios),
             ratios, trials, ours_runs=[pair.ours.rate() / 1e6 for pair in taken],
@@ -323,7 +324,13 @@ def options_parse():
     unknown = [key for key in options.links if key not in LINKS]
     if unknown:
         parser.error(f"no such link: {unknown[0]}; choose from {', '.join(LINKS)}")
-    options.pairs = options.pairs or (2 if options.quick else 5)
+    if options.pairs is None:
+        options.pairs = 2 if options.quick else 5
+    for name, value, least, most in (("--pairs", options.pairs, 1, 1000),
+                                     ("--trial-s", options.trial_s, 0.2, 600),
+                                     ("--nodes", options.nodes, 1, 1 << 20)):
+        if not least <= value <= most:
+            parser.error(f"{name} {value:g}: from {least:g} to {most:g}")
     options.resolution = SEARCH_RESOLUTION * (4 if options.quick else 1)
     options.search_s = options.trial_s * (0.5 if options.quick else 2)
     return options
@@ -372,8 +379,12 @@ def main():
         print("needs root: it makes network namespaces and packet ports; run it with sudo",
               file=sys.stderr)
         return 77
-    if options.out:
-        os.makedirs(options.out, exist_ok=True)
+    try:
+        if options.out:
+            os.makedirs(options.out, exist_ok=True)
+    except OSError as why:
+        print(f"--out {options.out}: {why.strerror}", file=sys.stderr)
+        return 2
     signals_unwind()
     say = Say()
     try:

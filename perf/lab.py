@@ -70,15 +70,24 @@ def last_durations(quick):
 
 
 def folder_create():
+    """A folder for this run; another one may have begun in the same second."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = os.path.join(RESULTS, stamp)
-    os.makedirs(os.path.join(folder, "logs"))
-    return folder
+    try:
+        for more in ("", *(f"-{number}" for number in range(2, 10))):
+            folder = os.path.join(RESULTS, stamp + more)
+            try:
+                os.makedirs(os.path.join(folder, "logs"))
+                return folder
+            except FileExistsError:
+                pass
+    except OSError as why:
+        raise report.ReportError(f"{RESULTS}: {why.strerror}; results go there") from why
+    raise report.ReportError(f"{RESULTS}: too many runs in one second")
 
 
-def point(folder, mode):
-    """results/latest, and latest-quick or latest-full, to this run."""
-    for name in ("latest", f"latest-{mode}"):
+def point(folder, mode, is_whole):
+    """results/latest to this run, and latest-quick or latest-full if it was a whole one."""
+    for name in ("latest", f"latest-{mode}") if is_whole else ("latest",):
         link = os.path.join(RESULTS, name)
         fresh = f"{link}.{os.getpid()}"
         os.symlink(os.path.basename(folder), fresh)
@@ -138,7 +147,24 @@ def print_bars(found, out):
           f"{count[bars.NOT_MEASURED]} not measured; {machine.one_line(found)}", file=out)
 
 
+def check_build(options):
+    """Scripts say for themselves what they lack."""
+    for program in measure.PROGRAMS:
+        path = os.path.join(options.build, program.path)
+        if is_wanted(program, options) and not program.is_script() and not os.path.exists(path):
+            raise report.ReportError(f"{path} is not there: run 'make build' first, or tell "
+                                     "another build folder with --build")
+
+
+def check_docs(result):
+    """The page shows whole runs only."""
+    found = report.read(result)
+    if found["mode"] != "full" or not found["rows"]:
+        raise report.ReportError(f"{result}: not a full run: 'make perf' makes one")
+
+
 def run(options):
+    check_build(options)
     folder = folder_create()
     try:
         found = measure_all(options, folder)
@@ -148,7 +174,8 @@ def run(options):
     found["plots"], trouble = plots.draw(found, folder)
     found["notes"] += trouble
     report.write(found, folder)
-    point(folder, found["mode"])
+    if found["rows"]:
+        point(folder, found["mode"], not options.only)
     if found["notes"]:
         print("\n".join(f"  note: {note}" for note in found["notes"]), end="\n\n")
     print_bars(found, sys.stdout)
@@ -161,6 +188,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.write_docs:
+            check_docs(options.write_docs)
             for path in report.write_docs(options.write_docs, PAGE, FIGURES):
                 print(f"wrote {os.path.relpath(path)}")
             return 0

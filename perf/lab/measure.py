@@ -97,9 +97,11 @@ class Progress:
         if not self.is_live:
             print(self.line(), file=self.out, flush=True)
 
-    def tick(self):
+    def tick(self, said=""):
         if self.is_live:
-            self.out.write(f"\r\033[K{self.line()}")
+            width = os.get_terminal_size(self.out.fileno()).columns
+            text = f"{self.line()}   {said}" if said else self.line()
+            self.out.write(f"\r\033[K{text[:max(40, width - 1)]}")
             self.out.flush()
 
     def say(self, text):
@@ -209,7 +211,7 @@ class Bench:
             ended = os.pidfd_open(child.pid)
             try:
                 while child.poll() is None:
-                    progress.tick()
+                    progress.tick(tail_line(err.name) if step.program.is_script() else "")
                     if time.monotonic() - began > limit_s:
                         raise RowError(f"stopped after {limit_s:.0f} s")
                     select.select([ended], [], [], TICK_S)
@@ -250,6 +252,13 @@ def load(path, text):
 
 def exit_text(code):
     return f"signal {-code}" if code < 0 else f"exit {code}"
+
+
+def tail_line(path):
+    """The last line of what a program has said so far."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 400))
+        return last_line(file.read().decode(errors="replace").replace("\r", "\n"))
 
 
 def last_line(text):

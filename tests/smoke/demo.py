@@ -248,6 +248,13 @@ Try, in another terminal (as root):
   {cli} node list lab
   {cli} node revoke lab n001
 
+Load, from 64 nodes, and what became of it (docs/loadgen.md):
+
+  {cli} node add lab 'n[002-064]'
+  ip netns exec {lab.node_ns} {lab.program("credgate-loadgen")} --port net_af_packet0,iface={lab.node_if} \\
+      --to {GATEWAY4} --from {NODE4} --master {lab.state_dir}/lab.master --realm-id 7 \\
+      --nodes 64 --rate 20k --seconds 5 --reply 10
+
 The node's addresses are {NODE4} and {NODE6}. Ctrl-C ends it and removes everything.""", flush=True)
     while lab.daemon.poll() is None:
         time.sleep(0.2)

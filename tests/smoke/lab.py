@@ -169,7 +169,8 @@ class Lab:
 
     def program(self, name):
         """A program of the build folder, or the installed one."""
-        places = {"credgate": "ctrl/cli", "credgated": "ctrl"}
+        places = {"credgate": "ctrl/cli", "credgated": "ctrl",
+                  "credgate-loadgen": "perf/loadgen"}
         built = os.path.join(self.build, places[name], name)
         if os.path.exists(built):
             return built
