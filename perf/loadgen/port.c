@@ -2,6 +2,7 @@
 
 #include "perf/loadgen/port.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -253,10 +254,15 @@ port_open(struct port *port, const struct settings *settings)
 void
 port_close(struct port *port)
 {
+	char folder[PATH_MAX];
+
 	rte_eth_dev_stop(port->id);
 	rte_eth_dev_close(port->id);
 	rte_mempool_free(port->pool);
+	/* EAL leaves its folder behind, which is empty without files to share. */
+	snprintf(folder, sizeof(folder), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
+	(void)rmdir(folder);
 }
 
 int
