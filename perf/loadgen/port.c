@@ -113,6 +113,7 @@ arguments_build(const struct settings *settings)
 {
 	argument_add("credgate-loadgen");
 	argument_add("--main-lcore=0");
+	argument_add("--no-telemetry"); /* its socket would outlive the folder */
 	argument_add("--log-level=error");
 	argument_add("-m%u", settings->memory_mb);
 	if (settings->file_prefix != NULL)
