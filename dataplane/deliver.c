@@ -85,18 +85,22 @@ deliver_payloads(struct worker *worker, const struct own_accepted *creds, unsign
 				creds[i].cred.record->payload_size);
 }
 
-/* Observers may lose: a forger must not be able to keep the worker busy writing. */
+/*
+ * Observers may lose: a forger must not be able to keep the worker busy writing. The ring is not
+ * even touched where nothing is due.
+ */
 static bool
 refusal_is_due(struct worker *worker)
 {
 	struct deliver *deliver = &worker->deliver;
 	const struct deliver_ring *ring = &deliver->rings[DELIVER_REFUSAL];
 
+	if (!bucket_take(
+		    &deliver->refusal_bucket, worker->burst.mono_ms, worker->config.refusals_per_s))
+		return false;
 	if (!(deliver->touched & 1u << DELIVER_REFUSAL))
 		deliver_touch(deliver, DELIVER_REFUSAL, DELIVER_REFUSAL_SLOTS);
-	return ring->writer.position != ring->limit &&
-	       bucket_take(&deliver->refusal_bucket, worker->burst.mono_ms,
-		       worker->config.refusals_per_s);
+	return ring->writer.position != ring->limit;
 }
 
 /* Whom it speaks for is left out unless it was proved. */

@@ -6,23 +6,31 @@
 
 static_assert(BURST_FRAMES_MAX <= TAG_BATCH_MAX, "a burst is one batch");
 
-/* Keeps what is proved, refuses the rest. */
-static unsigned
-verify_divide(struct worker *worker, unsigned count, uint64_t proved)
+static void
+verify_refuse(struct worker *worker, uint64_t refused)
 {
 	struct burst *burst = &worker->burst;
+
+	for (; refused != 0; refused &= refused - 1) {
+		const unsigned n = (unsigned)__builtin_ctzll(refused);
+
+		deliver_refused(
+			worker, &burst->items[burst->live[n]].record, VERDICT_BAD_TAG, false);
+	}
+}
+
+/* Moves what is proved to the front, without a branch that a forger could make guess wrong. */
+static unsigned
+verify_keep(struct burst *burst, unsigned count, uint64_t proved)
+{
 	unsigned live = 0;
 	unsigned n;
 
 	for (n = 0; n < count; n++) {
-		if (!(proved >> n & 1)) {
-			deliver_refused(worker, &burst->items[burst->live[n]].record,
-				VERDICT_BAD_TAG, false);
-			continue;
-		}
 		burst->sizes[live] = burst->sizes[n];
 		burst->ids[live] = burst->ids[n];
-		burst->live[live++] = burst->live[n];
+		burst->live[live] = burst->live[n];
+		live += proved >> n & 1;
 	}
 	return live;
 }
@@ -32,13 +40,15 @@ unsigned
 burst_verify(struct worker *worker, unsigned count)
 {
 	struct burst *burst = &worker->burst;
-	uint64_t proved;
+	uint64_t proved, all;
 
 	if (count == 0)
 		return 0;
 	proved = tag_batch_verify(
 		worker->engine, burst->slots, burst->msgs, burst->sizes, burst->ids, count);
-	if (proved == UINT64_MAX >> (64 - count))
+	all = UINT64_MAX >> (64 - count);
+	if (proved == all)
 		return count;
-	return verify_divide(worker, count, proved);
+	verify_refuse(worker, all & ~proved);
+	return proved == 0 ? 0 : verify_keep(burst, count, proved);
 }
