@@ -105,14 +105,15 @@ def stages(rows):
     names = [name for name in STAGES if any(row["extra"].get(f"stage_{name}") for _, row in found)]
     text = block("cycles", [[i, *(row["extra"].get(f"stage_{name}", 0) for name in names)]
                             for i, (_, row) in enumerate(found)])
-    ticks = ", ".join(f'"{label}" {i}' for i, (label, _) in enumerate(found))
+    ticks = ", ".join(f'"{label.replace(chr(92) + "n", " ")}" {i}' for i, (label, _) in enumerate(found))
     lines = [f'$cycles using {i + 2} title "{name}" linecolor rgb "{STAGES[name]}"'
              for i, name in enumerate(names)]
     return text + f"""\
 set style data histograms
 set style histogram rowstacked
 set boxwidth 0.6
-set xtics ({ticks})
+set xtics rotate by -35 ({ticks})
+set bmargin 6.5
 set ylabel "TSC cycles per credential"
 set yrange [0:*]
 set key outside right center vertical invert
@@ -193,8 +194,7 @@ def latency(rows):
                      f'"{LATENCY_COLOURS[i]}" title "{escape(title)}"')
     return text + f"""\
 set logscale y
-set bmargin 5.5
-set key maxrows 2
+set key inside right bottom vertical
 set xtics ({NINES})
 set xlabel "share of credentials answered within"
 set ylabel "microseconds"
