@@ -3,6 +3,8 @@
 
 /* Calls the whole command line in a child and keeps what it printed. Include it after cmocka.h. */
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +28,44 @@ struct call {
 	char err[CALL_TEXT_SIZE];
 };
 
+/*
+ * The child is a copy of this process with one thread: what another one holds at that moment, the
+ * allocator's lock for instance, stays held in it for ever. So a child is made under this lock; a
+ * test's thread allocates under it only, and is on its feet before anything else happens.
+ */
+static pthread_mutex_t call_lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct call_thread {
+	void (*run)(void);
+	sem_t has_begun;
+};
+
+static inline void *
+call_thread_main(void *arg)
+{
+	struct call_thread *thread = arg;
+	void (*const run)(void) = thread->run;
+
+	sem_post(&thread->has_begun);
+	run();
+	return NULL;
+}
+
+/* 0, or an error number. */
+static inline int
+call_thread_start(pthread_t *id, void (*run)(void))
+{
+	struct call_thread thread = {.run = run};
+	int error;
+
+	sem_init(&thread.has_begun, 0, 0);
+	error = pthread_create(id, NULL, call_thread_main, &thread);
+	while (error == 0 && sem_wait(&thread.has_begun) != 0)
+		;
+	sem_destroy(&thread.has_begun);
+	return error;
+}
+
 static inline void
 call_read(int fd, char text[CALL_TEXT_SIZE])
 {
@@ -45,7 +85,10 @@ call_start(struct call *call, const char *word, va_list words)
 	call->out_fd = memfd_create("out", 0);
 	call->err_fd = memfd_create("err", 0);
 	fflush(NULL);
+	pthread_mutex_lock(&call_lock);
 	call->child = fork();
+	if (call->child != 0)
+		pthread_mutex_unlock(&call_lock);
 	if (call->child == 0) {
 		dup2(call->out_fd, STDOUT_FILENO);
 		dup2(call->err_fd, STDERR_FILENO);

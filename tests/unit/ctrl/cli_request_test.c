@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -45,7 +44,9 @@ serve_one(int fd)
 	} while (n > 0 && line[used - 1] != '\n');
 	if (n <= 0)
 		return false;
+	pthread_mutex_lock(&call_lock);
 	json_array_append_new(fake.requests, json_loadb(line, used, 0, NULL));
+	pthread_mutex_unlock(&call_lock);
 	answer = fake.next < fake.answer_count ? fake.answers[fake.next++] : NULL;
 	if (!answer)
 		return false;
@@ -54,18 +55,16 @@ serve_one(int fd)
 	return n >= 0 && send(fd, answer + n, strlen(answer) - (size_t)n, MSG_NOSIGNAL) > 0;
 }
 
-static void *
-serve(void *unused)
+static void
+serve(void)
 {
 	int fd;
 
-	(void)unused;
 	while ((fd = accept(fake.listener, NULL, NULL)) >= 0) {
 		while (serve_one(fd))
 			;
 		close(fd);
 	}
-	return NULL;
 }
 
 static int
@@ -84,7 +83,7 @@ fake_start(void **state)
 	if (bind(fake.listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
 		listen(fake.listener, 4) != 0)
 		return -1;
-	return pthread_create(&fake.thread, NULL, serve, NULL);
+	return call_thread_start(&fake.thread, serve);
 }
 
 static int

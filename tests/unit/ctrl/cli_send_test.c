@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
@@ -25,6 +24,7 @@ static struct {
 	int fd;
 	char endpoint[32];
 	pthread_t thread;
+	struct tag_engine *engine;
 	_Atomic bool is_stopped;
 	_Atomic unsigned verdict;
 	_Atomic unsigned drop; /* this many datagrams get no answer */
@@ -78,30 +78,25 @@ judge(struct tag_engine *engine)
 		answer(engine, gateway.verdict);
 }
 
-static void *
-serve(void *unused)
+static void
+serve(void)
 {
-	struct tag_engine *engine;
 	struct pollfd poll_fd = {.fd = gateway.fd, .events = POLLIN};
 	socklen_t from_size;
-	char why[200];
 	ssize_t size;
 
-	(void)unused;
-	engine = tag_engine_create(
-		(enum tag_kernel_id)tag_kernel_choose(TAG_KERNEL_AUTO, why, sizeof(why)));
-	while (engine && !gateway.is_stopped) {
+	while (!gateway.is_stopped) {
 		if (poll(&poll_fd, 1, 20) <= 0)
 			continue;
 		from_size = sizeof(gateway.from);
 		size = recvfrom(gateway.fd, gateway.bytes, CRED_SIZE_MAX, 0,
 			(struct sockaddr *)&gateway.from, &from_size);
 		gateway.size = size > 0 ? (size_t)size : 0;
-		judge(engine);
+		pthread_mutex_lock(&call_lock);
+		judge(gateway.engine);
+		pthread_mutex_unlock(&call_lock);
 		gateway.count++;
 	}
-	tag_engine_destroy(engine);
-	return NULL;
 }
 
 static int
@@ -110,6 +105,7 @@ setup(void **state)
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
+	char why[200];
 
 	(void)state;
 	memset(&gateway, 0, sizeof(gateway));
@@ -120,7 +116,9 @@ setup(void **state)
 		return -1;
 	snprintf(gateway.endpoint, sizeof(gateway.endpoint), "127.0.0.1:%u",
 		ntohs(address.sin_port));
-	return pthread_create(&gateway.thread, NULL, serve, NULL);
+	gateway.engine = tag_engine_create(
+		(enum tag_kernel_id)tag_kernel_choose(TAG_KERNEL_AUTO, why, sizeof(why)));
+	return gateway.engine != NULL ? call_thread_start(&gateway.thread, serve) : -1;
 }
 
 static int
@@ -129,6 +127,7 @@ teardown(void **state)
 	(void)state;
 	gateway.is_stopped = true;
 	pthread_join(gateway.thread, NULL);
+	tag_engine_destroy(gateway.engine);
 	close(gateway.fd);
 	fixture_fini(&gateway.fixture);
 	return 0;
