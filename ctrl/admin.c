@@ -22,9 +22,10 @@ struct client {
 	struct admin *admin;
 	struct bufferevent *stream;
 	struct event *line_timer; /* runs while a line is begun and not ended */
-	bool is_privileged;       /* root or the control user */
-	json_t *pending;          /* the result of a change that waits for the workers */
-	bool is_closing;          /* after what is still to be written */
+	struct peer peer;
+	bool is_privileged; /* root or the control user */
+	json_t *pending;    /* the result of a change that waits for the workers */
+	bool is_closing;    /* after what is still to be written */
 };
 
 struct admin {
@@ -107,7 +108,7 @@ change_taken_up(void *context, uint64_t generation, unsigned lagging)
 static void
 request_run(struct client *client, const char *verb, json_t *args)
 {
-	struct verb_call call = {.ctrl = client->admin->ctrl, .args = args};
+	struct verb_call call = {.ctrl = client->admin->ctrl, .peer = &client->peer, .args = args};
 
 	if (verb_run(&call, verb) != 0) {
 		json_decref(call.result);
@@ -291,6 +292,7 @@ client_serve(struct admin *admin, const struct peer *peer, int fd)
 		return;
 	}
 	client->admin = admin;
+	client->peer = *peer;
 	client->is_privileged = is_privileged(admin->ctrl, peer);
 	client->line_timer = evtimer_new(admin->ctrl->base, line_late, client);
 	if (client->line_timer != NULL)

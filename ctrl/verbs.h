@@ -7,12 +7,15 @@
 #include <stdbool.h>
 
 #include "ctrl/ctrl.h"
+#include "ctrl/peer.h"
 
 struct verb_call {
 	struct ctrl *ctrl;
-	json_t *args;   /* an object, or NULL */
-	json_t *result; /* an object, the caller's to release */
-	bool is_change; /* answer when the workers have taken it up */
+	const struct peer *peer; /* who asks; NULL: credgated itself */
+	json_t *args;            /* an object, or NULL */
+	const char *why;         /* what the peer says the change is for; NULL: nothing */
+	json_t *result;          /* an object, the caller's to release */
+	bool is_change;          /* answer when the workers have taken it up */
 	struct reason reason;
 };
 

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Verbs about nodes and their keys. */
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "crypto/kdf.h"
+#include "ctrl/address.h"
+#include "ctrl/verbs_priv.h"
+#include "wire/cred.h"
+#include "wire/text.h"
+
+/* Nodes in one answer: with 16 prefixes and 8 epochs each, still below 1 MiB. */
+#define LIST_NODES_MAX 512u
+
+static int
+arg_epoch(struct verb_call *call, struct registry_request *request)
+{
+	uint32_t suite = 0;
+	int error;
+
+	error = verb_arg_number(call, "suite", CRED_SUITE_CMAC128, CRED_SUITE_SEALED256, &suite);
+	if (error == 0)
+		error = verb_arg_number(
+			call, "not_before_s", 0, UINT32_MAX - 1, &request->not_before_s);
+	if (error == 0)
+		error = verb_arg_number(
+			call, "not_after_s", 1, UINT32_MAX - 1, &request->not_after_s);
+	if (error != 0)
+		return error;
+	request->suite = (uint8_t)suite;
+	if (request->not_after_s != 0 && request->not_after_s < request->not_before_s)
+		return verb_fail(call, EINVAL,
+			"not_after_s is before not_before_s: the key would never hold");
+	return 0;
+}
+
+/* ---- results ---- */
+
+static json_t *
+epochs_json(const struct registry_node *node)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < node->epoch_count; i++) {
+		const struct registry_epoch *epoch = &node->epochs[i];
+		json_t *item = json_pack("{s:i, s:i, s:I}", "epoch", epoch->epoch, "suite",
+			epoch->suite, "not_before_s", (json_int_t)epoch->not_before_s);
+
+		if (epoch->not_after_s != UINT32_MAX)
+			json_object_set_new(
+				item, "not_after_s", json_integer((json_int_t)epoch->not_after_s));
+		json_array_append_new(list, item);
+	}
+	return list;
+}
+
+static json_t *
+prefixes_json(const struct registry_node *node)
+{
+	json_t *list = json_array();
+	char text[ADDRESS_TEXT_SIZE];
+
+	for (unsigned i = 0; i < node->prefix_count; i++) {
+		address_format(text, node->prefixes[i].address, node->prefixes[i].bits, 0);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+static json_t *
+node_json(const struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node)
+{
+	const struct config_realm *realm = &ctrl->config->realms[realm_index];
+	uint64_t seen_us = 0;
+
+	if (node->node <= realm->nodes_max)
+		seen_us = ctrl->shared.store.nodes[ctrl->bases[realm_index] + node->node]
+				  .last_seen_us;
+	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:I}", "node", (json_int_t)node->node, "name",
+		node->name, "state", node->is_live ? "live" : "revoked", "epochs",
+		epochs_json(node), "prefixes", prefixes_json(node), "last_seen_us",
+		(json_int_t)(seen_us & INT64_MAX));
+}
+
+/* What add and rotate answer. */
+static int
+added_result(struct verb_call *call, unsigned realm_index, const struct registry_node *node)
+{
+	call->is_change = true;
+	call->result = json_pack("{s:s, s:I, s:s, s:i, s:i}", "realm",
+		call->ctrl->config->realms[realm_index].name, "node", (json_int_t)node->node,
+		"name", node->name, "epoch", node->epochs[0].epoch, "suite", node->epochs[0].suite);
+	return 0;
+}
+
+/* ---- verbs ---- */
+
+static int
+run_node_add(struct verb_call *call)
+{
+	struct registry_prefix prefixes[TABLE_NODE_PREFIXES_MAX];
+	struct registry_request request = {0};
+	struct registry_node node;
+	unsigned realm = 0;
+	int error;
+
+	error = verb_arg_realm(call, &realm);
+	if (error == 0)
+		error = verb_arg_text(call, "name", &request.name);
+	if (error == 0)
+		error = verb_name_check(call, request.name);
+	if (error == 0)
+		error = verb_arg_number(call, "node", 1, TABLE_NODES_MAX, &request.node);
+	if (error == 0)
+		error = arg_epoch(call, &request);
+	if (error == 0)
+		error = verb_arg_prefixes(call, &request, prefixes);
+	if (error == 0)
+		error = nodes_add(call->ctrl, realm, &request, &node, &call->reason);
+	return error != 0 ? error : added_result(call, realm, &node);
+}
+
+static int
+run_node_rotate(struct verb_call *call)
+{
+	struct registry_request request = {0};
+	struct registry_node node;
+	uint32_t until_s = UINT32_MAX;
+	unsigned realm = 0;
+	int error;
+
+	error = verb_arg_realm(call, &realm);
+	if (error == 0)
+		error = verb_arg_node(call, realm, &node);
+	if (error == 0)
+		error = arg_epoch(call, &request);
+	if (error == 0)
+		error = verb_arg_number(call, "until_s", 1, UINT32_MAX - 1, &until_s);
+	request.name = node.name;
+	if (error == 0)
+		error = nodes_rotate(call->ctrl, realm, &request, until_s, &node, &call->reason);
+	return error != 0 ? error : added_result(call, realm, &node);
+}
+
+struct listing {
+	const struct ctrl *ctrl;
+	unsigned realm_index;
+	json_t *nodes;
+	uint32_t last;
+	bool has_more;
+};
+
+static bool
+list_one(const struct registry_node *node, void *context)
+{
+	struct listing *listing = context;
+
+	if (json_array_size(listing->nodes) == LIST_NODES_MAX) {
+		listing->has_more = true;
+		return false;
+	}
+	json_array_append_new(listing->nodes, node_json(listing->ctrl, listing->realm_index, node));
+	listing->last = node->node;
+	return true;
+}
+
+static int
+list_many(struct verb_call *call, struct listing *listing)
+{
+	uint32_t realm = call->ctrl->config->realms[listing->realm_index].id, after = 0;
+	int error = verb_arg_number(call, "after", 0, UINT32_MAX, &after);
+
+	if (error == 0)
+		error = registry_walk(
+			call->ctrl->registry, realm, after, list_one, listing, &call->reason);
+	return error;
+}
+
+static int
+run_node_list(struct verb_call *call)
+{
+	struct listing listing = {.ctrl = call->ctrl};
+	struct registry_node node;
+	int error;
+
+	error = verb_arg_realm(call, &listing.realm_index);
+	if (error != 0)
+		return error;
+	listing.nodes = json_array();
+	if (json_object_get(call->args, "name") == NULL) {
+		error = list_many(call, &listing);
+	} else {
+		error = verb_arg_node(call, listing.realm_index, &node);
+		if (error == 0)
+			list_one(&node, &listing);
+	}
+	call->result = json_pack("{s:o}", "nodes", listing.nodes);
+	if (listing.has_more)
+		json_object_set_new(call->result, "next", json_integer((json_int_t)listing.last));
+	return error;
+}
+
+static int
+run_node_revoke(struct verb_call *call)
+{
+	struct registry_node node;
+	unsigned realm = 0;
+	int error;
+
+	error = verb_arg_realm(call, &realm);
+	if (error == 0)
+		error = verb_arg_node(call, realm, &node);
+	if (error == 0)
+		error = nodes_revoke(call->ctrl, realm, &node, &call->reason);
+	if (error < 0)
+		return error;
+	call->is_change = true;
+	call->result = json_pack("{s:I}", "node", (json_int_t)node.node);
+	if (error > 0)
+		json_object_set_new(call->result, "warning",
+			json_sprintf("in force now, but not yet on disk: %s; until it is, a "
+				     "restart forgets it: make room on the disk",
+				strerror(call->reason.error)));
+	return 0;
+}
+
+static int
+run_node_delete(struct verb_call *call)
+{
+	struct registry_node node;
+	unsigned realm = 0;
+	int error;
+
+	error = verb_arg_realm(call, &realm);
+	if (error == 0)
+		error = verb_arg_node(call, realm, &node);
+	if (error == 0)
+		error = nodes_delete(call->ctrl, realm, &node, &call->reason);
+	if (error != 0)
+		return error;
+	call->is_change = true;
+	call->result = json_pack("{s:I}", "node", (json_int_t)node.node);
+	return 0;
+}
+
+/* The newest epoch of the master that is loaded. */
+static const struct registry_epoch *
+epoch_of_ours(const struct registry_node *node, const char *master)
+{
+	for (unsigned i = 0; i < node->epoch_count; i++)
+		if (strcmp(node->epochs[i].master, master) == 0)
+			return &node->epochs[i];
+	return NULL;
+}
+
+static int
+key_result(struct verb_call *call, unsigned realm_index, const struct registry_node *node,
+	const struct registry_epoch *epoch)
+{
+	struct node_key key = {
+		.realm = node->realm,
+		.node = node->node,
+		.epoch = epoch->epoch,
+		.suite = epoch->suite,
+	};
+	char text[NODE_KEY_TEXT_SIZE + 1];
+
+	kdf_node(key.key, call->ctrl->secrets[realm_index].key, node->node, epoch->epoch);
+	node_key_encode(text, &key);
+	call->result = json_pack("{s:s, s:I, s:i}", "key", text, "node", (json_int_t)node->node,
+		"epoch", epoch->epoch);
+	sodium_memzero(&key, sizeof(key));
+	sodium_memzero(text, sizeof(text));
+	return 0;
+}
+
+static int
+run_node_key(struct verb_call *call)
+{
+	const struct registry_epoch *epoch;
+	struct registry_node node;
+	unsigned realm = 0;
+	int error;
+
+	error = verb_arg_realm(call, &realm);
+	if (error == 0)
+		error = verb_arg_node(call, realm, &node);
+	if (error != 0)
+		return error;
+	epoch = epoch_of_ours(&node, call->ctrl->secrets[realm].fingerprint);
+	if (node.is_live && epoch != NULL)
+		return key_result(call, realm, &node, epoch);
+	return reason_set(&call->reason, ENOKEY,
+		node.is_live
+			? "node %s has keys of another master secret only; revoke it and add it "
+			  "again"
+			: "node %s is revoked; add it again for a new key",
+		node.name);
+}
+
+const struct verb verbs_node[] = {
+	{"node.add", run_node_add, VERB_CHANGES,
+		{"realm", "name", "prefixes", "suite", "node", "not_before_s", "not_after_s",
+			NULL}},
+	{"node.rotate", run_node_rotate, VERB_CHANGES,
+		{"realm", "name", "node", "suite", "not_before_s", "not_after_s", "until_s", NULL}},
+	{"node.list", run_node_list, 0, {"realm", "after", "name", NULL}},
+	{"node.revoke", run_node_revoke, VERB_CHANGES, {"realm", "name", "node", NULL}},
+	{"node.delete", run_node_delete, VERB_CHANGES, {"realm", "name", "node", NULL}},
+	{"node.key", run_node_key, VERB_TELLS_SECRET, {"realm", "name", "node", NULL}},
+	{NULL, NULL, 0, {NULL}},
+};
