@@ -15,7 +15,8 @@ OURS = {
     "dataplane/": ["dataplane/", "wire/", "crypto/", "replay/", "verdict/"],
     "client/": ["client/", "wire/", "crypto/", "verdict/"],
     "ctrl/": ["ctrl/", "wire/", "crypto/", "verdict/", "replay/replay.h",
-              "dataplane/table.h", "dataplane/setup.h"],
+              "dataplane/table.h", "dataplane/table_rules.h",
+              "dataplane/meters.h", "dataplane/setup.h"],
     "ctrl/cli/": ["ctrl/", "wire/", "crypto/", "verdict/"],
 }
 LIBRARIES = {
