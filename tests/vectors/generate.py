@@ -326,6 +326,18 @@ def example_credential(key):
         payload=b"hello", auth_uid=64030)
 
 
+def beacon_payload(state, interval_s):
+    return bytes([1, state]) + interval_s.to_bytes(2, "big") + bytes(4)
+
+
+def example_beacon(key, name, state, interval_s):
+    number = 2 if state == 1 else 3
+    return make_credential(
+        f"beacon-{name}", key, kind=BEACON, flags=0, serial=START_S * 2**32 + number,
+        issued_us=START_S * 10**6 + number, audience=0, uid=0, gid=0,
+        payload=beacon_payload(state, interval_s))
+
+
 def example_reply(request):
     return make_reply(f"example-reply-{request['key']}", request,
                       serial=(3 << 56) + START_S * 10**6 + 1)
@@ -350,6 +362,8 @@ def make_credentials():
         origin=bytes([255] * 16), audience=2**32 - 1, salt=bytes([255] * 4), uid=2**32 - 1,
         gid=2**32 - 1))
     out.append(make_credential("origin-v6", key, origin=ORIGIN_V6))
+    out.append(example_beacon(key, "up", 1, 10))
+    out.append(example_beacon(key, "leaving", 2, 10))
     return out
 
 
@@ -657,6 +671,17 @@ def example_sealed(record, key, seal_purpose, notes, name, more):
     }
 
 
+def example_beacons(key):
+    up = example_beacon(key, "up", 1, 10)
+    leaving = example_beacon(key, "leaving", 2, 10)
+    notes = [*CREDENTIAL_LINES[:-1], f"sealed: {CREDENTIAL_LINES[-1]}"]
+    return {
+        "payload-beacons": (f"up       {up['payload'].hex(' ')}\n"
+                            f"leaving  {leaving['payload'].hex(' ')}"),
+        "wire-beacon": dump(up["wire"], notes, "sealed payload, tag"),
+    }
+
+
 def examples():
     """Name and text of every block that the page must hold, as it is."""
     check_fixed()
@@ -670,6 +695,7 @@ def examples():
         **example_sealed(sealed, sealed_key, REQUEST_SEAL, CREDENTIAL_LINES, "sealed",
                          "sealed payload, tag"),
         **example_sealed(reply, sealed_key, REPLY_SEAL, REPLY_LINES, "reply", "tag"),
+        **example_beacons(sealed_key),
         "text": sealed["text"],
         "key-file-bytes": dump(sealed_key.file_bytes(), ["realm node epoch suite 0, K_node begins"],
                                "K_node"),
