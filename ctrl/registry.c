@@ -189,9 +189,8 @@ registry_unwritten(const struct registry *registry)
 
 /* ---- changing ---- */
 
-/* Begins a change behind all revocations: it must not be overtaken by one that came before it. */
-static int
-change_begin(struct registry *registry, struct reason *reason)
+int
+registry_change_begin(struct registry *registry, struct reason *reason)
 {
 	int error = registry_sync(registry, reason);
 
@@ -433,7 +432,7 @@ registry_node_add(struct registry *registry, const struct registry_request *requ
 	uint32_t id = 0;
 	int error;
 
-	error = change_begin(registry, reason);
+	error = registry_change_begin(registry, reason);
 	if (error != 0)
 		return error;
 	error = node_prepare(registry, request, &id, &epoch, reason);
@@ -484,7 +483,7 @@ registry_node_rotate(struct registry *registry, const struct registry_request *r
 	uint32_t id = 0;
 	int error;
 
-	error = change_begin(registry, reason);
+	error = registry_change_begin(registry, reason);
 	if (error != 0)
 		return error;
 	error = rotate_prepare(registry, request, until_s, &id, &epoch, reason);
@@ -502,8 +501,8 @@ registry_node_delete(
 	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
 {
 	static const enum registry_statement steps[] = {
-		SQL_EPOCHS_DROP, SQL_PREFIXES_DROP, SQL_NODE_DROP};
-	int error = change_begin(registry, reason);
+		SQL_EPOCHS_DROP, SQL_PREFIXES_DROP, SQL_ROLES_DROP, SQL_NODE_DROP};
+	int error = registry_change_begin(registry, reason);
 
 	if (error != 0)
 		return error;

@@ -22,6 +22,9 @@
 #include "dataplane/table.h"
 
 #define REGISTRY_NAME_SIZE 64u
+#define REGISTRY_ROLES_MAX 8u
+#define REGISTRY_ROLE_SIZE 32u
+#define REGISTRY_NOTE_SIZE 128u
 
 struct registry_epoch {
 	uint16_t epoch;
@@ -40,12 +43,16 @@ struct registry_node {
 	uint32_t realm;
 	uint32_t node;
 	char name[REGISTRY_NAME_SIZE];
-	bool is_live; /* else revoked */
+	bool is_live;      /* else revoked */
+	bool is_suspended; /* live, with keys, of which none is to be taken for now */
 	uint16_t highest;
 	struct registry_epoch epochs[TABLE_EPOCHS_MAX]; /* live ones, newest first */
 	unsigned epoch_count;
 	struct registry_prefix prefixes[TABLE_NODE_PREFIXES_MAX];
 	unsigned prefix_count;
+	char roles[REGISTRY_ROLES_MAX][REGISTRY_ROLE_SIZE]; /* sorted */
+	unsigned role_count;
+	char note[REGISTRY_NOTE_SIZE]; /* why it is revoked or suspended */
 };
 
 /* What node_add and node_rotate need; zero is "not given" apart from realm, nodes_max, master. */
@@ -131,3 +138,44 @@ size_t registry_unwritten(const struct registry *registry);
 /* Revokes, forgets the name and leaves a tombstone; the id may be given out again. */
 int registry_node_delete(
 	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);
+
+/* ---- documents ---- */
+
+/*
+ * Texts that belong to a realm (or to the gateway: realm 0), each kind with its history: a policy, a
+ * mode that was set live. The newest REGISTRY_DOCUMENTS_KEPT versions of a kind are kept.
+ */
+#define REGISTRY_DOCUMENTS_KEPT    100u
+#define REGISTRY_DOCUMENT_SIZE_MAX (4u << 20)
+#define REGISTRY_WHO_SIZE          64u
+
+struct registry_document {
+	uint32_t version; /* 1 ... */
+	bool is_removed;  /* this version says that there is none any more */
+	int64_t added_s;
+	size_t size; /* of the text in bytes, without its NUL */
+	char *text;  /* from registry_document_get: the caller's to free; else NULL */
+	char who[REGISTRY_WHO_SIZE];
+};
+
+/*
+ * Appends a version: durable when it returns 0. `text` NULL marks removal; `who` is shown in the
+ * history. *version (may be NULL) gets its number. -EFBIG above REGISTRY_DOCUMENT_SIZE_MAX.
+ */
+int registry_document_put(struct registry *registry, uint32_t realm, const char *kind,
+	const char *text, const char *who, uint32_t *version, struct reason *reason);
+
+/*
+ * Version `version`, or the newest for 0. -ENOENT if there is none, or if it is a removal: then
+ * `document` tells all but a text.
+ */
+int registry_document_get(struct registry *registry, uint32_t realm, const char *kind,
+	uint32_t version, struct registry_document *document, struct reason *reason);
+
+/*
+ * Calls `each` for all versions, newest first and without their texts, until it returns false. It
+ * MUST NOT change the registry. 0 or -errno.
+ */
+int registry_document_walk(struct registry *registry, uint32_t realm, const char *kind,
+	bool (*each)(const struct registry_document *document, void *context), void *context,
+	struct reason *reason);

@@ -31,6 +31,19 @@ static const char *const migrations[] = {
 	"  realm INTEGER NOT NULL, node INTEGER NOT NULL, highest INTEGER NOT NULL,"
 	"  name TEXT NOT NULL, deleted_s INTEGER NOT NULL,"
 	"  PRIMARY KEY(realm, node)) WITHOUT ROWID;",
+
+	/* A document without a text says that it was removed. */
+	"ALTER TABLE nodes ADD COLUMN is_suspended INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE nodes ADD COLUMN note TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE roles("
+	"  realm INTEGER NOT NULL, node INTEGER NOT NULL, role TEXT NOT NULL,"
+	"  PRIMARY KEY(realm, node, role),"
+	"  FOREIGN KEY(realm, node) REFERENCES nodes(realm, node)) WITHOUT ROWID;"
+	"CREATE INDEX roles_by_role ON roles(realm, role, node);"
+	"CREATE TABLE documents("
+	"  realm INTEGER NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL, text TEXT,"
+	"  who TEXT NOT NULL, added_s INTEGER NOT NULL,"
+	"  PRIMARY KEY(realm, kind, version));",
 };
 #define REGISTRY_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

@@ -4,7 +4,7 @@
 /*
  * What the files of the registry share: the database, its schema and its statements
  * (registry_db.c), the database against the high-water file (registry_marks.c), the reading of
- * nodes (registry_rows.c) and their changes (registry.c).
+ * nodes (registry_rows.c), their changes (registry.c) and documents (registry_documents.c).
  */
 
 #include <sqlite3.h>
@@ -28,7 +28,7 @@ enum registry_epoch_state {
 	REGISTRY_EPOCH_CLOSED = 2,
 };
 
-#define REGISTRY_NODE_COLUMNS "node, name, state, highest"
+#define REGISTRY_NODE_COLUMNS "node, name, state, highest, is_suspended, note"
 
 /* All SQL but the schema: each is prepared once, when it is first run. */
 #define REGISTRY_STATEMENTS(X)                                                                     \
@@ -77,6 +77,17 @@ enum registry_epoch_state {
 	X(PREFIX_MAKE, "INSERT INTO prefixes(realm, node, place, address, bits)"                   \
 		       " VALUES(?1, ?2, ?3, ?4, ?5)")                                              \
 	X(PREFIXES_DROP, "DELETE FROM prefixes WHERE realm = ?1 AND node = ?2")                    \
+	X(ROLES_OF, "SELECT role FROM roles WHERE realm = ?1 AND node = ?2 ORDER BY role LIMIT 8") \
+	X(ROLES_DROP, "DELETE FROM roles WHERE realm = ?1 AND node = ?2")                          \
+	X(DOCUMENT_LAST, "SELECT max(version) FROM documents WHERE realm = ?1 AND kind = ?2")      \
+	X(DOCUMENT_MAKE, "INSERT INTO documents(realm, kind, version, text, who, added_s)"         \
+			 " VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                        \
+	X(DOCUMENTS_DROP, "DELETE FROM documents WHERE realm = ?1 AND kind = ?2"                   \
+			  " AND version <= ?3")                                                    \
+	X(DOCUMENT_GET, "SELECT version, who, added_s, length(CAST(text AS BLOB)), text"           \
+			" FROM documents WHERE realm = ?1 AND kind = ?2 AND version = ?3")         \
+	X(DOCUMENTS_WALK, "SELECT version, who, added_s, length(CAST(text AS BLOB))"               \
+			  " FROM documents WHERE realm = ?1 AND kind = ?2 ORDER BY version DESC")  \
 	X(MARKS, "SELECT realm, node, name, state, highest FROM nodes")                            \
 	X(ANY, "SELECT 1 FROM nodes UNION ALL SELECT 1 FROM tombstones LIMIT 1")
 
@@ -114,7 +125,7 @@ int registry_db_next(struct registry *registry, sqlite3_stmt *row, struct reason
 
 /*
  * Runs to the first row, as registry_db_next. The caller resets after reading. `kinds` has a letter
- * for each parameter: 'i' int64_t, 't' text, 'a' 16 bytes.
+ * for each parameter: 'i' int64_t, 't' text (NULL is SQL's NULL), 'a' 16 bytes.
  */
 int registry_db_query(struct registry *registry, sqlite3_stmt **row, struct reason *reason,
 	enum registry_statement which, const char *kinds, ...);
@@ -128,6 +139,11 @@ int registry_db_begin(struct registry *registry, struct reason *reason);
 
 /* Commits if `error` is 0, else (or if that fails) takes everything back. Returns the error. */
 int registry_db_finish(struct registry *registry, int error, struct reason *reason);
+
+/* ---- registry.c ---- */
+
+/* Begins a change behind all revocations: it must not be overtaken by one that came before it. */
+int registry_change_begin(struct registry *registry, struct reason *reason);
 
 /* ---- registry_marks.c ---- */
 

@@ -79,6 +79,19 @@ prefixes_read(struct registry *registry, struct registry_node *node, struct reas
 	return state;
 }
 
+static int
+roles_read(struct registry *registry, struct registry_node *node, struct reason *reason)
+{
+	sqlite3_stmt *row;
+	int state = registry_db_query(registry, &row, reason, SQL_ROLES_OF, "ii",
+		(int64_t)node->realm, (int64_t)node->node);
+
+	for (; state == 1; state = registry_db_next(registry, row, reason))
+		snprintf(node->roles[node->role_count++], REGISTRY_ROLE_SIZE, "%s",
+			(const char *)sqlite3_column_text(row, 0));
+	return state;
+}
+
 /* From a row of REGISTRY_NODE_COLUMNS. */
 static int
 node_read(struct registry *registry, sqlite3_stmt *row, uint32_t realm, struct registry_node *node,
@@ -92,12 +105,17 @@ node_read(struct registry *registry, sqlite3_stmt *row, uint32_t realm, struct r
 	snprintf(node->name, sizeof(node->name), "%s", (const char *)sqlite3_column_text(row, 1));
 	node->is_live = sqlite3_column_int(row, 2) == REGISTRY_NODE_LIVE;
 	node->highest = (uint16_t)sqlite3_column_int(row, 3);
+	node->is_suspended = node->is_live && sqlite3_column_int(row, 4) != 0;
+	snprintf(node->note, sizeof(node->note), "%s", (const char *)sqlite3_column_text(row, 5));
 	error = epochs_read(registry, node, reason);
 	if (revocations_has(&registry->unwritten, realm, node->node)) {
 		node->is_live = false;
+		node->is_suspended = false;
 		node->epoch_count = 0;
 	}
-	return error != 0 ? error : prefixes_read(registry, node, reason);
+	if (error == 0)
+		error = prefixes_read(registry, node, reason);
+	return error != 0 ? error : roles_read(registry, node, reason);
 }
 
 int
