@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ctrl/names.h"
+
 /* Decimal, or hexadecimal after 0x; from `min` to `max`. */
 int value_number(const char *text, uint64_t min, uint64_t max, uint64_t *number);
 
@@ -49,14 +51,8 @@ int value_port(const char *text, uint16_t *port);
 #define VALUE_MEANT_SIZE 64
 int value_endpoint_meant(const char *host, char meant[VALUE_MEANT_SIZE]);
 
-/*
- * Node names with ranges, as clusters write them: "n[001-128,200]-ib" is 129 names; what is outside
- * brackets stays as it is. Calls `each` with every name in order until it returns non-zero, and
- * returns that; -EINVAL if the pattern is none: then `fault` (if not NULL) says what is wrong with it.
- * Never more than VALUE_NAMES_MAX names.
- */
-#define VALUE_FAULT_SIZE 96
-#define VALUE_NAME_SIZE  64
-#define VALUE_NAMES_MAX  1048576
-int value_names(const char *pattern, int (*each)(void *context, const char *name), void *context,
-	char fault[VALUE_FAULT_SIZE]);
+/* Node names with ranges: names_expand. */
+#define VALUE_FAULT_SIZE NAMES_FAULT_SIZE
+#define VALUE_NAME_SIZE  NAMES_NAME_SIZE
+#define VALUE_NAMES_MAX  NAMES_MAX
+#define value_names      names_expand

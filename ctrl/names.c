@@ -6,35 +6,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctrl/cli/value.h"
+#include "ctrl/names.h"
 
 /* Digits of a number in a range; so a name never outgrows an int. */
 #define NAMES_DIGITS_MAX 9
 
 /* An expansion under way: `name` is what was made of the pattern so far. */
-struct names {
+struct expansion {
 	int (*each)(void *context, const char *name);
 	void *context;
 	size_t count;
 	char *fault; /* gets what is wrong, unless NULL */
-	char name[VALUE_NAME_SIZE];
+	char name[NAMES_NAME_SIZE];
 };
 
 static int __attribute__((format(printf, 2, 3)))
-wrong(const struct names *names, const char *format, ...)
+wrong(const struct expansion *names, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
 	if (names->fault)
-		vsnprintf(names->fault, VALUE_FAULT_SIZE, format, arguments);
+		vsnprintf(names->fault, NAMES_FAULT_SIZE, format, arguments);
 	va_end(arguments);
 	return -EINVAL;
 }
 
 /* About one entry of a bracket; as much of it is shown as a good one can have. */
 static int
-wrong_entry(const struct names *names, const char *entry, const char *what)
+wrong_entry(const struct expansion *names, const char *entry, const char *what)
 {
 	size_t size = strcspn(entry, ",]"), most = 2 * NAMES_DIGITS_MAX + 1;
 
@@ -45,12 +45,12 @@ wrong_entry(const struct names *names, const char *entry, const char *what)
 }
 
 static int
-wrong_size(const struct names *names)
+wrong_size(const struct expansion *names)
 {
-	return wrong(names, "a name has at most %d characters", VALUE_NAME_SIZE - 1);
+	return wrong(names, "a name has at most %d characters", NAMES_NAME_SIZE - 1);
 }
 
-static int names_expand(struct names *names, size_t size, const char *pattern);
+static int pattern_expand(struct expansion *names, size_t size, const char *pattern);
 
 /* Takes digits from *text; *width is how many there were. */
 static int
@@ -68,7 +68,7 @@ digits(const char **text, unsigned long *number, int *width)
 
 /* Parses one entry of a bracket, "7" or "001-128". */
 static int
-entry_parse(const struct names *names, const char **entry, unsigned long *first,
+entry_parse(const struct expansion *names, const char **entry, unsigned long *first,
 	unsigned long *last, int *width)
 {
 	const char *begin = *entry;
@@ -86,30 +86,30 @@ entry_parse(const struct names *names, const char **entry, unsigned long *first,
 		return wrong_entry(names, begin, "is not two numbers of at most 9 digits");
 	if (*last < *first)
 		return wrong_entry(names, begin, "runs backwards");
-	if (*last - *first >= VALUE_NAMES_MAX)
+	if (*last - *first >= NAMES_MAX)
 		return wrong_entry(names, begin, "has more than 1048576 names");
 	return 0;
 }
 
 /* The names of one entry of a bracket; `rest` is the pattern behind the bracket. */
 static int
-names_range(struct names *names, size_t size, const char **entry, const char *rest)
+names_range(struct expansion *names, size_t size, const char **entry, const char *rest)
 {
 	unsigned long first = 0, last = 0;
 	int width = 0, written, status = entry_parse(names, entry, &first, &last, &width);
 
 	for (; status == 0 && first <= last; first++) {
 		written =
-			snprintf(names->name + size, VALUE_NAME_SIZE - size, "%0*lu", width, first);
-		if (size + (size_t)written >= VALUE_NAME_SIZE)
+			snprintf(names->name + size, NAMES_NAME_SIZE - size, "%0*lu", width, first);
+		if (size + (size_t)written >= NAMES_NAME_SIZE)
 			return wrong_size(names);
-		status = names_expand(names, size + (size_t)written, rest);
+		status = pattern_expand(names, size + (size_t)written, rest);
 	}
 	return status;
 }
 
 static int
-names_bracket(struct names *names, size_t size, const char *pattern)
+names_bracket(struct expansion *names, size_t size, const char *pattern)
 {
 	const char *end = strchr(pattern, ']'), *entry = pattern + 1;
 	int status;
@@ -128,19 +128,19 @@ names_bracket(struct names *names, size_t size, const char *pattern)
 
 /* Recursion is as deep as there are brackets, and a name has room for few. */
 static int
-names_expand(struct names *names, size_t size, const char *pattern)
+pattern_expand(struct expansion *names, size_t size, const char *pattern)
 {
 	for (; *pattern != '['; pattern++) {
 		if (*pattern == ']')
 			return wrong(names, "'[' is missing");
-		if (size + (*pattern != '\0') >= VALUE_NAME_SIZE)
+		if (size + (*pattern != '\0') >= NAMES_NAME_SIZE)
 			return wrong_size(names);
 		names->name[size] = *pattern;
 		if (*pattern == '\0') {
 			if (size == 0)
 				return wrong(names, "a name is missing");
-			if (++names->count > VALUE_NAMES_MAX)
-				return wrong(names, "more than %d names", VALUE_NAMES_MAX);
+			if (++names->count > NAMES_MAX)
+				return wrong(names, "more than %d names", NAMES_MAX);
 			return names->each(names->context, names->name);
 		}
 		size++;
@@ -149,10 +149,10 @@ names_expand(struct names *names, size_t size, const char *pattern)
 }
 
 int
-value_names(const char *pattern, int (*each)(void *context, const char *name), void *context,
-	char fault[VALUE_FAULT_SIZE])
+names_expand(const char *pattern, int (*each)(void *context, const char *name), void *context,
+	char fault[NAMES_FAULT_SIZE])
 {
-	struct names names = {.each = each, .context = context, .fault = fault};
+	struct expansion names = {.each = each, .context = context, .fault = fault};
 
-	return names_expand(&names, 0, pattern);
+	return pattern_expand(&names, 0, pattern);
 }
