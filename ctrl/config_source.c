@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctrl/filecheck.h"
+
 #define FILE_SIZE_MAX (1u << 20)
 #define DEPTH_MAX     32
 
@@ -35,19 +37,11 @@ static int
 owner_check(const struct config_source *source, const struct stat *st,
 	const struct config_caller *caller, struct reason *reason)
 {
-	if (!S_ISREG(st->st_mode))
-		return config_source_fail(
-			source, 1, "file", reason, "is not a regular file; name a file");
-	if (st->st_uid != 0 && st->st_uid != caller->uid)
-		return config_source_fail(source, 1, "file", reason,
-			"belongs to uid %u; chown it to root or uid %u", st->st_uid, caller->uid);
-	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return config_source_fail(source, 1, "file", reason,
-			"others may write it (mode %04o); chmod go-w", st->st_mode & 07777);
-	if (st->st_size > (off_t)FILE_SIZE_MAX)
-		return config_source_fail(source, 1, "file", reason,
-			"is larger than %u bytes; is it the right file?", FILE_SIZE_MAX);
-	return 0;
+	char text[FILECHECK_TEXT_SIZE];
+
+	if (filecheck_stat(st, caller->uid, FILE_SIZE_MAX, text) == 0)
+		return 0;
+	return config_source_fail(source, 1, "file", reason, "%s", text);
 }
 
 static int
