@@ -16,7 +16,7 @@
 #include "ctrl/consumers.h"
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
-#include "ctrl/policy.h"
+#include "ctrl/realms_table.h"
 #include "ctrl/snapshot.h"
 #include "ctrl/windows.h"
 
@@ -172,7 +172,7 @@ ctrl_policy_set(struct ctrl *ctrl)
 
 	if (policy == NULL)
 		abort(); /* 40 KB at start, or the policy in force stays for ever: neither happens */
-	policy_make(policy, ctrl->config, ctrl->floors_us);
+	realms_table_make(policy, ctrl->config, ctrl->floors_us);
 	keytable_policy_set(ctrl->keys, policy);
 	free(policy);
 }

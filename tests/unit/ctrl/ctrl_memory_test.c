@@ -12,7 +12,7 @@
 #include "ctrl/address.h"
 #include "ctrl/launch.h"
 #include "ctrl/memory.h"
-#include "ctrl/policy.h"
+#include "ctrl/realms_table.h"
 #include "ctrl/privilege.h"
 
 static struct reason reason;
@@ -261,7 +261,7 @@ test_policy(void **state)
 		.realms = 3, .audience_count = 1, .audiences = {"a"}, .beacons = true};
 	config->groups[2] = (struct config_group){
 		.realms = 3, .has_any = true, .audience_count = 2, .audiences = {"a", "c"}};
-	policy_make(policy, config, floors_us);
+	realms_table_make(policy, config, floors_us);
 	assert_int_equal(policy->realm_count, 2);
 	assert_int_equal(policy->realms[0].base, 0);
 	assert_int_equal(policy->realms[1].base, 11);

@@ -7,5 +7,5 @@
 #include "dataplane/table.h"
 
 /* Fills `policy` but for its realm_hash and bucket_seed; floors are per realm, 0: none. */
-void policy_make(struct table_policy *policy, const struct config *config,
+void realms_table_make(struct table_policy *policy, const struct config *config,
 	const uint64_t floors_us[TABLE_REALMS_MAX]);

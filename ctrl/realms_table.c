@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "ctrl/policy.h"
+#include "ctrl/realms_table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +79,7 @@ realm_make(struct table_realm *realm, const struct config *config, unsigned inde
 }
 
 void
-policy_make(struct table_policy *policy, const struct config *config,
+realms_table_make(struct table_policy *policy, const struct config *config,
 	const uint64_t floors_us[TABLE_REALMS_MAX])
 {
 	uint32_t bases[TABLE_REALMS_MAX];
