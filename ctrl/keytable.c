@@ -55,6 +55,7 @@ half_place(struct table_half *half, const struct keytable_shape *shape, uint64_t
 	half->extra_replies = part_place(end, shape->extra_count, sizeof(struct key_slot));
 	half->buckets = part_place(end, shape->bucket_count, sizeof(struct table_bucket));
 	half->prefixes = part_place(end, shape->prefix_count, sizeof(struct table_prefix));
+	half->rules = part_place(end, 1, sizeof(struct table_rules));
 }
 
 uint64_t
@@ -200,7 +201,6 @@ slot_fill(const struct keytable *table, struct key_slot *slot, const struct keyt
 	slot->not_after_s = epoch->not_after_s;
 	/* Live epochs of a node lie within TABLE_EPOCHS_MAX numbers, so no two share an index. */
 	slot->use_index = slot_index * TABLE_EPOCHS_MAX + epoch->epoch % TABLE_EPOCHS_MAX;
-	slot->policy = node->realm_index;
 	slot->shard = keytable_shard(table, realm->id, number);
 	slot->origin_bits = node->origin_bits;
 	slot->origin_more = node->origin_more;

@@ -16,6 +16,7 @@ objects_reset(struct shared *shared)
 	shared->table = MEMORY_OBJECT_NONE;
 	shared->stats = MEMORY_OBJECT_NONE;
 	shared->replay = MEMORY_OBJECT_NONE;
+	shared->meters = MEMORY_OBJECT_NONE;
 	for (unsigned worker = 0; worker < TABLE_WORKERS_MAX; worker++) {
 		shared->refusal[worker] = MEMORY_OBJECT_NONE;
 		for (unsigned group = 0; group < TABLE_GROUPS_MAX; group++)
@@ -75,6 +76,25 @@ stats_create(struct shared *shared, unsigned workers, struct reason *reason)
 	return memory_object_seal(&shared->stats, false, reason);
 }
 
+/* Every page is written by memory_object_create; the magic comes last. */
+static int
+meters_create(struct shared *shared, uint32_t slot_count, struct reason *reason)
+{
+	struct meters_header *meters;
+	int error;
+
+	error = memory_object_create(&shared->meters, "credgate-meters", meters_size(slot_count),
+		MEMORY_PAGES_SMALL, reason);
+	if (error != 0)
+		return error;
+	meters = shared->meters.mapping;
+	meters->version = METERS_VERSION;
+	meters->slot_count = slot_count;
+	meters->size = shared->meters.size;
+	meters->magic = METERS_MAGIC;
+	return memory_object_seal(&shared->meters, false, reason);
+}
+
 static int
 ring_create(struct shared *shared, struct memory_object *object, const char *name,
 	uint32_t capacity, enum verdict_ring_kind kind, unsigned group, unsigned worker,
@@ -118,7 +138,7 @@ bytes_needed(const struct shared *shared, const struct config *config, uint32_t 
 	uint64_t rings = (uint64_t)(config->group_count + 1) * config->dataplane.workers;
 
 	return (has_hugepages ? 0 : keytable_size(&shared->shape)) +
-	       stats_size(config->dataplane.workers) +
+	       stats_size(config->dataplane.workers) + meters_size(slot_count) +
 	       rings * verdict_ring_size(config->dataplane.ring_slots) +
 	       replay_store_size(slot_count, ranges, count, config->dataplane.retransmit_entries);
 }
@@ -146,6 +166,8 @@ shared_create(struct shared *shared, const struct config *config, bool has_hugep
 	if (error == 0)
 		error = replay_create(shared, config, slot_count, reason);
 	if (error == 0)
+		error = meters_create(shared, slot_count, reason);
+	if (error == 0)
 		error = rings_create(shared, config, reason);
 	if (error != 0) {
 		shared_destroy(shared);
@@ -163,6 +185,7 @@ shared_destroy(struct shared *shared)
 		for (unsigned group = 0; group < TABLE_GROUPS_MAX; group++)
 			memory_object_destroy(&shared->delivery[group][worker]);
 	}
+	memory_object_destroy(&shared->meters);
 	memory_object_destroy(&shared->replay);
 	memory_object_destroy(&shared->stats);
 	memory_object_destroy(&shared->table);
@@ -190,6 +213,7 @@ shared_objects(const struct shared *shared, const struct config *config,
 	objects[count++] = object_of(&shared->table, SETUP_OBJECT_TABLE, 0, 0);
 	objects[count++] = object_of(&shared->stats, SETUP_OBJECT_STATS, 0, 0);
 	objects[count++] = object_of(&shared->replay, SETUP_OBJECT_REPLAY, 0, 0);
+	objects[count++] = object_of(&shared->meters, SETUP_OBJECT_METERS, 0, 0);
 	for (unsigned worker = 0; worker < config->dataplane.workers; worker++) {
 		objects[count++] =
 			object_of(&shared->refusal[worker], SETUP_OBJECT_REFUSAL, 0, worker);

@@ -59,8 +59,9 @@ struct meter_node {
 	_Atomic uint32_t clone_count;
 	_Atomic uint64_t clone_last_us;
 	_Atomic uint32_t clone_incarnation;
-	_Atomic uint32_t collisions; /* one serial under two tags: two issuers, one state */
-	_Atomic uint64_t clone_source[2];
+	_Atomic uint32_t collisions;      /* one serial under two tags: two issuers, one state */
+	_Atomic uint64_t clone_source[2]; /* network order: where the last of them came from */
+	_Atomic uint64_t clone_serial;    /* and its serial */
 	/* The fourth line. */
 	_Atomic uint64_t beacon_us; /* real-time clock at the last accepted beacon */
 	_Atomic uint64_t beacon_v6[2];

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define SETUP_MAGIC         0x3150555445534743ull /* "CGSETUP1" as bytes */
-#define SETUP_VERSION       1u
+#define SETUP_VERSION       2u
 #define SETUP_PORTS_MAX     8u
 #define SETUP_ADDRESSES_MAX 8u
 #define SETUP_DEVARGS_SIZE  256u
@@ -90,6 +90,7 @@ enum setup_object_what {
 	SETUP_OBJECT_REPLAY = 3,
 	SETUP_OBJECT_DELIVERY = 4, /* group, worker */
 	SETUP_OBJECT_REFUSAL = 5,  /* worker */
+	SETUP_OBJECT_METERS = 6,
 };
 
 struct setup_object {

@@ -19,9 +19,10 @@ object_name(uint32_t what)
 		[SETUP_OBJECT_REPLAY] = "replay state",
 		[SETUP_OBJECT_DELIVERY] = "delivery ring",
 		[SETUP_OBJECT_REFUSAL] = "refusal ring",
+		[SETUP_OBJECT_METERS] = "meters",
 	};
 
-	return what >= 1 && what <= SETUP_OBJECT_REFUSAL ? names[what] : "unknown object";
+	return what >= 1 && what <= SETUP_OBJECT_METERS ? names[what] : "unknown object";
 }
 
 static int
@@ -119,7 +120,8 @@ half_fits(const struct table_header *table, const struct table_half *half)
 	       part_fits(table, half->extras, table->extra_count, sizeof(struct key_slot)) &&
 	       part_fits(table, half->extra_replies, table->extra_count, sizeof(struct key_slot)) &&
 	       part_fits(table, half->buckets, table->bucket_count, sizeof(struct table_bucket)) &&
-	       part_fits(table, half->prefixes, table->prefix_count, sizeof(struct table_prefix));
+	       part_fits(table, half->prefixes, table->prefix_count, sizeof(struct table_prefix)) &&
+	       part_fits(table, half->rules, 1, sizeof(struct table_rules));
 }
 
 static bool
@@ -136,6 +138,14 @@ stats_are_good(const struct setup *setup, const struct stats_header *stats, uint
 {
 	return size >= stats_size(setup->config.worker_count) && stats->magic == STATS_MAGIC &&
 	       stats->version == STATS_VERSION && stats->worker_count == setup->config.worker_count;
+}
+
+static bool
+meters_are_good(const struct meters_header *meters, uint64_t size)
+{
+	return size >= sizeof(*meters) && meters->magic == METERS_MAGIC &&
+	       meters->version == METERS_VERSION && meters->size == size &&
+	       size >= meters_size(meters->slot_count);
 }
 
 static bool
@@ -171,6 +181,11 @@ object_place(struct setup *setup, const struct setup_object *object, void *addre
 	case SETUP_OBJECT_REPLAY:
 		return !setup->replay.header &&
 		       replay_store_open(&setup->replay, address, object->size) == 0;
+	case SETUP_OBJECT_METERS:
+		if (setup->meters || !meters_are_good(address, object->size))
+			return false;
+		setup->meters = address;
+		return true;
 	case SETUP_OBJECT_DELIVERY:
 	case SETUP_OBJECT_REFUSAL:
 		if (!ring_is_good(setup, address, object))
@@ -219,13 +234,18 @@ group_is_complete(const struct setup *setup, unsigned group)
 int
 setup_map_check(const struct setup *setup, struct failure *failure)
 {
-	if (!setup->table || !setup->stats || !setup->replay.header)
+	if (!setup->table || !setup->stats || !setup->replay.header || !setup->meters)
 		return failure_set(failure, EPROTO,
-			"set-up: control did not send key table, statistics and replay state");
+			"set-up: control did not send key table, statistics, replay state and "
+			"meters");
 	if (setup->replay.slot_count < setup->table->slot_count)
 		return failure_set(failure, EPROTO,
 			"set-up: the replay state has %u slots, the key table %u",
 			setup->replay.slot_count, setup->table->slot_count);
+	if (setup->meters->slot_count < setup->table->slot_count)
+		return failure_set(failure, EPROTO,
+			"set-up: the meters have %u slots, the key table %u",
+			setup->meters->slot_count, setup->table->slot_count);
 	for (unsigned group = 0; group < TABLE_GROUPS_MAX; group++)
 		if (!group_is_complete(setup, group))
 			return failure_set(failure, EPROTO,

@@ -10,13 +10,14 @@
 #include <stdint.h>
 
 #include "dataplane/failure.h"
+#include "dataplane/meters.h"
 #include "dataplane/setup.h"
 #include "dataplane/table.h"
 #include "replay/replay.h"
 #include "verdict/ring.h"
 
-/* Table, statistics, replay state, a ring per group and worker, a refusal ring per worker. */
-#define SETUP_MAPPINGS_MAX (3 + (TABLE_GROUPS_MAX + 1) * TABLE_WORKERS_MAX)
+/* Table, statistics, replay state, meters, a ring per group and worker, a refusal ring per worker. */
+#define SETUP_MAPPINGS_MAX (4 + (TABLE_GROUPS_MAX + 1) * TABLE_WORKERS_MAX)
 
 struct setup_mapping {
 	void *address;
@@ -29,6 +30,7 @@ struct setup {
 	const struct table_header *table;
 	struct stats_header *stats;
 	struct replay_store replay;
+	struct meters_header *meters;
 	struct verdict_ring *delivery[TABLE_GROUPS_MAX][TABLE_WORKERS_MAX]; /* NULL: not used */
 	struct verdict_ring *refusal[TABLE_WORKERS_MAX];                    /* NULL: none */
 	struct setup_mapping mappings[SETUP_MAPPINGS_MAX];

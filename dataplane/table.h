@@ -26,10 +26,11 @@
 #include <stdint.h>
 
 #include "crypto/slot.h"
+#include "dataplane/table_rules.h"
 #include "verdict/verdict.h"
 
 #define TABLE_MAGIC   0x31454c4241544743ull /* "CGTABLE1" as bytes */
-#define TABLE_VERSION 1u
+#define TABLE_VERSION 2u
 
 #define TABLE_REALMS_MAX        64u
 #define TABLE_REALM_HASH        128u /* entries, power of two, at most half full */
@@ -160,7 +161,7 @@ struct table_half {
 	uint64_t extra_replies; /* struct key_slot [extra_count] */
 	uint64_t buckets;       /* struct table_bucket [bucket_count] */
 	uint64_t prefixes;      /* struct table_prefix [prefix_count]; entry 0 is unused */
-	uint64_t reserved;
+	uint64_t rules;         /* struct table_rules */
 };
 
 struct table_header {
@@ -195,7 +196,7 @@ table_bucket_index(uint32_t realm, uint32_t node, uint16_t epoch, uint32_t seed,
 /* ---- statistics: one memfd, struct stats_header, then a struct worker_stats per worker ---- */
 
 #define STATS_MAGIC   0x3153544154534743ull /* "CGSTATS1" as bytes */
-#define STATS_VERSION 2u
+#define STATS_VERSION 3u
 
 enum stats_state {
 	STATS_DOWN = 0,
@@ -218,6 +219,18 @@ struct stats_header {
 	uint64_t reserved[2];
 };
 static_assert(sizeof(struct stats_header) == 128, "docs/shared-memory.md");
+
+/*
+ * Verdicts of one realm, by its index in the table. What is not proved only says that it is of the
+ * realm. Refused and accepted alike count as would_refuse if the realm's mode is not enforce and
+ * enforce would have refused: under the verdict that it was given, or would have been.
+ */
+struct realm_stats {
+	_Alignas(64) _Atomic uint64_t proved[VERDICT_COUNTERS];
+	_Atomic uint64_t unproved[VERDICT_COUNTERS];
+	_Atomic uint64_t would_refuse[VERDICT_COUNTERS];
+};
+static_assert(sizeof(struct realm_stats) == 3 * 256, "docs/shared-memory.md");
 
 /* Written by one worker only, relaxed; read by anybody. */
 struct worker_stats {
@@ -243,9 +256,21 @@ struct worker_stats {
 	_Atomic uint64_t bursts;
 	_Atomic uint64_t idle_polls;
 	_Atomic uint64_t sleeps;
+	_Alignas(
+		64) _Atomic uint64_t refusals_budgeted; /* not shown: their source has had enough */
+	_Atomic uint64_t replies_budgeted;              /* not given, likewise */
+	_Atomic uint64_t clones;                        /* proofs of a second live incarnation */
+	_Atomic uint64_t beacons;                       /* accepted */
+	uint64_t reserved[4];
+	/* Of shared limits, by index: tokens given, and credentials that found none. */
+	_Atomic uint64_t limit_taken[TABLE_LIMITS_MAX];
+	_Atomic uint64_t limit_refused[TABLE_LIMITS_MAX];
+	struct realm_stats realms[TABLE_REALMS_MAX];
 };
 static_assert(offsetof(struct worker_stats, rx_frames) == 64 + 2 * 256, "docs/shared-memory.md");
-static_assert(sizeof(struct worker_stats) == 64 + 2 * 256 + 128, "docs/shared-memory.md");
+static_assert(offsetof(struct worker_stats, refusals_budgeted) == 704, "docs/shared-memory.md");
+static_assert(offsetof(struct worker_stats, limit_taken) == 768, "docs/shared-memory.md");
+static_assert(offsetof(struct worker_stats, realms) == 768 + 4096, "docs/shared-memory.md");
 
 static inline struct worker_stats *
 stats_worker(struct stats_header *stats, unsigned worker)

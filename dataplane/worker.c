@@ -19,8 +19,8 @@ config_is_whole(const struct worker_config *config)
 	if (config->worker_count == 0 || config->worker_count > TABLE_WORKERS_MAX ||
 		config->index >= config->worker_count || config->table == NULL ||
 		config->stats == NULL || config->replay == NULL ||
-		config->replay->slot_count == 0 || config->ports == NULL ||
-		config->port_count > SETUP_PORTS_MAX)
+		config->replay->slot_count == 0 || config->meters == NULL ||
+		config->ports == NULL || config->port_count > SETUP_PORTS_MAX)
 		return false;
 	for (peer = 0; peer < config->worker_count; peer++)
 		if (peer != config->index &&

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "crypto/crypto.h"
+#include "dataplane/meters.h"
 #include "dataplane/setup.h"
 #include "dataplane/table.h"
 #include "replay/replay.h"
@@ -69,6 +70,7 @@ struct worker_config {
 	const struct table_header *table;
 	struct worker_stats *stats;
 	struct replay_store *replay;
+	struct meters_header *meters;                    /* of as many slots as the table */
 	struct verdict_ring *delivery[TABLE_GROUPS_MAX]; /* NULL: group not used */
 	struct verdict_ring *refusal;                    /* NULL: none */
 	uint32_t refusals_per_s;

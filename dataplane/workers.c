@@ -130,6 +130,7 @@ workers_create(struct workers *workers, struct setup *setup, const struct ports 
 		.kernel = kernel,
 		.table = setup->table,
 		.replay = &setup->replay,
+		.meters = setup->meters,
 		.refusals_per_s = setup->config.refusals_per_s,
 		.ports = ports->views,
 		.port_count = ports->count,

@@ -262,7 +262,8 @@ rigs_agree(const struct path_rig *a, const struct path_rig *b)
 		       sizeof(struct worker_stats)) == 0 &&
 	       memcmp(f->delivery[0][0], b->fixture.delivery[0][0], f->ring_size) == 0 &&
 	       memcmp(f->refusal[0], b->fixture.refusal[0], f->ring_size) == 0 &&
-	       memcmp(f->replay_mapping, b->fixture.replay_mapping, f->replay_size) == 0;
+	       memcmp(f->replay_mapping, b->fixture.replay_mapping, f->replay_size) == 0 &&
+	       memcmp(f->meters, b->fixture.meters, meters_size(f->table->slot_count)) == 0;
 }
 
 static bool
@@ -350,7 +351,7 @@ path_rig_memory(const struct path_rig *rig)
 	const struct fixture *f = &rig->fixture;
 	const uint32_t workers = f->params.worker_count;
 
-	return f->table->size + f->replay_size + 2 * workers * f->ring_size +
+	return f->table->size + f->replay_size + f->meters->size + 2 * workers * f->ring_size +
 	       (uint64_t)workers * (workers - 1) * handoff_ring_size(f->params.handoff_slots);
 }
 

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "crypto/crypto.h"
+#include "dataplane/meters.h"
 #include "dataplane/setup.h"
 #include "dataplane/table.h"
 #include "replay/replay.h"
@@ -147,6 +148,7 @@ table_make(void)
 	half.extras = half.extra_replies = end;
 	half.buckets = part_take(&end, sizeof(struct table_bucket));
 	half.prefixes = part_take(&end, sizeof(struct table_prefix));
+	half.rules = part_take(&end, sizeof(struct table_rules));
 	size = end;
 	mini.table = object_make(SETUP_OBJECT_TABLE, 0, 0, size);
 	*mini.table = (struct table_header){.magic = TABLE_MAGIC,
@@ -216,6 +218,18 @@ stats_make(void)
 }
 
 static void
+meters_make(void)
+{
+	uint64_t size = meters_size(NODES_MAX + 1);
+	struct meters_header *meters = object_make(SETUP_OBJECT_METERS, 0, 0, size);
+
+	meters->magic = METERS_MAGIC;
+	meters->version = METERS_VERSION;
+	meters->slot_count = NODES_MAX + 1;
+	meters->size = size;
+}
+
+static void
 replay_make(void)
 {
 	static const uint8_t hash_key[16] = {9};
@@ -256,6 +270,7 @@ memory_make(void)
 	table_make();
 	table_publish();
 	stats_make();
+	meters_make();
 	replay_make();
 	rings_make();
 	mini.objects[mini.object_count - 1].message.is_last = 1;

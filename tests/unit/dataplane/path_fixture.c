@@ -98,12 +98,37 @@ half_place(const struct fixture *f, struct table_half *half, uint64_t *end)
 	half->buckets =
 		place(end, BUCKETS_PER_EXTRA * f->params.extras_max * sizeof(struct table_bucket));
 	half->prefixes = place(end, FIXTURE_PREFIXES * sizeof(struct table_prefix));
+	half->rules = place(end, sizeof(struct table_rules));
 }
 
 static void *
 table_at(const struct fixture *f, uint64_t offset)
 {
 	return (uint8_t *)f->table + offset;
+}
+
+/* As control begins: class 0, and the three outcomes without a look. */
+static void
+rules_reset(struct table_rules *rules)
+{
+	rules->class_count = 1;
+	rules->cell_count = 1;
+	rules->limit_count = 1;
+	rules->program_count = TABLE_OUTCOMES;
+	for (unsigned outcome = 0; outcome < TABLE_OUTCOMES; outcome++)
+		rules->programs[outcome].otherwise = (uint8_t)outcome;
+}
+
+static void
+meters_create(struct fixture *f)
+{
+	const uint32_t slots = f->table->slot_count;
+
+	f->meters = memory_map(f, meters_size(slots));
+	f->meters->magic = METERS_MAGIC;
+	f->meters->version = METERS_VERSION;
+	f->meters->slot_count = slots;
+	f->meters->size = meters_size(slots);
 }
 
 static void
@@ -133,6 +158,8 @@ table_create(struct fixture *f)
 	f->buckets = table_at(f, half->buckets);
 	f->prefixes = table_at(f, half->prefixes);
 	f->prefix_count = 1;
+	f->rules = table_at(f, half->rules);
+	rules_reset(f->rules);
 	atomic_store(&f->table->generation, 1);
 }
 
@@ -278,6 +305,7 @@ worker_start(struct fixture *f, unsigned index)
 		.table = f->table,
 		.stats = stats_worker(f->stats, index),
 		.replay = &f->replay,
+		.meters = f->meters,
 		.refusal = f->refusal[index],
 		.refusals_per_s = f->params.refusals_per_s,
 		.ports = &f->port,
@@ -356,6 +384,7 @@ fixture_init(struct fixture *f, const struct fixture_params *params)
 	policy_fill(f);
 	f->policy_seen = memory_map(f, sizeof(*f->policy_seen));
 	replay_create(f);
+	meters_create(f);
 	rings_create(f);
 	f->stats = memory_map(f, stats_size(f->params.worker_count));
 	port_fill(&f->port);
@@ -372,6 +401,7 @@ fixture_fini(struct fixture *f)
 	tag_engine_destroy(f->issuer);
 	rings_destroy(f);
 	memory_unmap(f->stats, stats_size(f->params.worker_count));
+	memory_unmap(f->meters, meters_size(f->table->slot_count));
 	memory_unmap(f->replay_mapping, f->replay_size);
 	memory_unmap(f->policy_seen, sizeof(*f->policy_seen));
 	memory_unmap(f->table, f->table->size);

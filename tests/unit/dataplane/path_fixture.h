@@ -14,6 +14,7 @@
 
 #include "crypto/crypto.h"
 #include "dataplane/handoff.h"
+#include "dataplane/meters.h"
 #include "dataplane/table.h"
 #include "dataplane/worker.h"
 #include "replay/replay.h"
@@ -68,6 +69,8 @@ struct fixture {
 	uint8_t *replay_mapping;
 	uint64_t replay_size;
 	struct replay_store replay;
+	struct meters_header *meters;
+	struct table_rules *rules; /* likewise */
 	struct stats_header *stats;
 	struct verdict_ring *delivery[FIXTURE_GROUPS_MAX][FIXTURE_WORKERS_MAX];
 	struct verdict_ring *refusal[FIXTURE_WORKERS_MAX];

@@ -106,7 +106,7 @@ fixture_send(int socket, const struct setup_object *object, int fd)
 static inline uint64_t
 fixture_table_size(void)
 {
-	return 8 * FIXTURE_PAGE + sizeof(struct table_policy);
+	return 8 * FIXTURE_PAGE + sizeof(struct table_policy) + sizeof(struct table_rules);
 }
 
 /* Both halves lie over one another: nobody looks inside here. */
@@ -119,6 +119,7 @@ fixture_table_fill(struct table_header *table)
 		.buckets = 3 * FIXTURE_PAGE,
 		.prefixes = 4 * FIXTURE_PAGE,
 		.policy = 5 * FIXTURE_PAGE,
+		.rules = 5 * FIXTURE_PAGE,
 	};
 
 	*table = (struct table_header){
@@ -138,6 +139,15 @@ fixture_stats_fill(struct stats_header *stats, unsigned workers)
 	stats->magic = STATS_MAGIC;
 	stats->version = STATS_VERSION;
 	stats->worker_count = workers;
+}
+
+static inline void
+fixture_meters_fill(struct meters_header *meters)
+{
+	meters->magic = METERS_MAGIC;
+	meters->version = METERS_VERSION;
+	meters->slot_count = FIXTURE_SLOTS;
+	meters->size = meters_size(FIXTURE_SLOTS);
 }
 
 static const struct replay_layout_range fixture_range = {

@@ -62,6 +62,9 @@ object_send(struct setup_object object, int seals, spoil_t *spoil)
 	case SETUP_OBJECT_REPLAY:
 		fixture_replay_fill(memory);
 		break;
+	case SETUP_OBJECT_METERS:
+		fixture_meters_fill(memory);
+		break;
 	case SETUP_OBJECT_DELIVERY:
 	case SETUP_OBJECT_REFUSAL:
 		verdict_ring_format(memory, FIXTURE_RING_SLOTS,
@@ -80,7 +83,7 @@ object_send(struct setup_object object, int seals, spoil_t *spoil)
 }
 
 /* The objects of two workers and one group, in the order of sending. */
-#define OBJECT_COUNT 7u
+#define OBJECT_COUNT 8u
 
 static struct setup_object
 object_of(unsigned index)
@@ -90,6 +93,7 @@ object_of(unsigned index)
 		fixture_object(SETUP_OBJECT_TABLE, 0, 0, fixture_table_size()),
 		fixture_object(SETUP_OBJECT_STATS, 0, 0, stats_size(2)),
 		fixture_object(SETUP_OBJECT_REPLAY, 0, 0, fixture_replay_size()),
+		fixture_object(SETUP_OBJECT_METERS, 0, 0, meters_size(FIXTURE_SLOTS)),
 		fixture_object(SETUP_OBJECT_DELIVERY, 3, 0, ring_size),
 		fixture_object(SETUP_OBJECT_DELIVERY, 3, 1, ring_size),
 		fixture_object(SETUP_OBJECT_REFUSAL, 0, 0, ring_size),
@@ -393,12 +397,22 @@ spoil_buckets(struct setup_object *object, void *memory)
 }
 
 static void
+spoil_rules(struct setup_object *object, void *memory)
+{
+	struct table_header *table = memory;
+
+	(void)object;
+	table->halves[1].rules = table->size - sizeof(struct table_rules) + 64;
+}
+
+static void
 test_a_table_with_parts_outside_is_refused(void **state)
 {
-	spoil_t *const spoils[] = {spoil_slots_outside, spoil_slot_count, spoil_buckets};
+	spoil_t *const spoils[] = {
+		spoil_slots_outside, spoil_slot_count, spoil_buckets, spoil_rules};
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		if (i > 0) {
 			sockets_close(state);
 			assert_int_equal(sockets_open(state), 0);
@@ -439,21 +453,21 @@ static void
 test_a_ring_of_nobody_is_refused(void **state)
 {
 	(void)state;
-	assert_failure(receive_with(4, spoil_worker), EPROTO, "delivery ring (group 3, worker 2)");
+	assert_failure(receive_with(5, spoil_worker), EPROTO, "delivery ring (group 3, worker 2)");
 }
 
 static void
 test_an_object_that_comes_twice_is_refused(void **state)
 {
 	(void)state;
-	assert_failure(receive_with(4, spoil_twice), EPROTO, "came twice");
+	assert_failure(receive_with(5, spoil_twice), EPROTO, "came twice");
 }
 
 static void
 test_what_is_missing_is_missed(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		if (i > 0) {
 			sockets_close(state);
 			assert_int_equal(sockets_open(state), 0);
@@ -473,7 +487,7 @@ static void
 test_refusal_rings_may_be_missing(void **state)
 {
 	(void)state;
-	assert_int_equal(receive_with(5, NULL), 0);
+	assert_int_equal(receive_with(6, NULL), 0);
 	assert_null(setup.refusal[0]);
 }
 
