@@ -168,6 +168,25 @@ keytable_policy_set(struct keytable *table, const struct table_policy *policy)
 	keytable_mark_policy(table);
 }
 
+/* Of each array what is used: the rest is never looked at. */
+static void
+rules_copy(struct table_rules *to, const struct table_rules *from)
+{
+	memcpy(to, from, offsetof(struct table_rules, classes));
+	memcpy(to->classes, from->classes, from->class_count * sizeof(from->classes[0]));
+	memcpy(to->programs, from->programs, from->program_count * sizeof(from->programs[0]));
+	memcpy(to->cells, from->cells, from->cell_count * sizeof(from->cells[0]));
+	memcpy(to->groups, from->groups, from->group_count * sizeof(from->groups[0]));
+	memcpy(to->prefixes, from->prefixes, from->prefix_count * sizeof(from->prefixes[0]));
+}
+
+void
+keytable_rules_set(struct keytable *table, const struct table_rules *rules)
+{
+	rules_copy(table->rules, rules);
+	keytable_mark_rules(table);
+}
+
 uint16_t
 keytable_shard(const struct keytable *table, uint32_t realm, uint32_t node)
 {
@@ -201,6 +220,7 @@ slot_fill(const struct keytable *table, struct key_slot *slot, const struct keyt
 	slot->not_after_s = epoch->not_after_s;
 	/* Live epochs of a node lie within TABLE_EPOCHS_MAX numbers, so no two share an index. */
 	slot->use_index = slot_index * TABLE_EPOCHS_MAX + epoch->epoch % TABLE_EPOCHS_MAX;
+	slot->policy = node->policy;
 	slot->shard = keytable_shard(table, realm->id, number);
 	slot->origin_bits = node->origin_bits;
 	slot->origin_more = node->origin_more;
@@ -300,6 +320,29 @@ buckets_write(struct keytable *table, int to)
 	keytable_set_clear(set);
 }
 
+/* A class is no secret and is in no key: it is written over the old one. */
+static void
+classes_write(struct keytable *table, int to)
+{
+	const struct table_half *half = &table->header->halves[to];
+	struct keytable_set *set = &table->lacks[to].sets[KEYTABLE_CLASSES];
+	uint32_t i = keytable_set_next(set, 0);
+
+	for (; i != UINT32_MAX; i = keytable_set_next(set, i + 1)) {
+		const struct keytable_node *node = &table->nodes[i];
+
+		((struct key_slot *)part(table, half->slots))[i].policy = node->policy;
+		((struct key_slot *)part(table, half->replies))[i].policy = node->policy;
+		for (uint32_t at = node->extra; at != 0; at = table->extras[at - 1].next) {
+			((struct key_slot *)part(table, half->extras))[at - 1].policy =
+				node->policy;
+			((struct key_slot *)part(table, half->extra_replies))[at - 1].policy =
+				node->policy;
+		}
+	}
+	keytable_set_clear(set);
+}
+
 /* Brings half `to` up to date. No worker may be reading it. */
 static void
 half_write(struct keytable *table, int to)
@@ -309,15 +352,19 @@ half_write(struct keytable *table, int to)
 
 	keys_write(table, to, KEYTABLE_SLOTS);
 	keys_write(table, to, KEYTABLE_EXTRAS);
+	classes_write(table, to);
 	buckets_write(table, to);
 	if (lack->prefixes)
 		memcpy(part(table, half->prefixes), table->prefixes,
 			table->shape.prefix_count * sizeof(*table->prefixes));
+	if (lack->rules)
+		rules_copy(part(table, half->rules), table->rules);
 	if (lack->policy) {
 		table->policy.bucket_seed = table->bucket_seed;
 		memcpy(part(table, half->policy), &table->policy, sizeof(table->policy));
 	}
 	lack->prefixes = false;
+	lack->rules = false;
 	lack->policy = false;
 	lack->anything = false;
 }

@@ -58,6 +58,21 @@ void keytable_realm_set(struct keytable *table, unsigned index, uint32_t id, uin
 /* Copies a policy; its realm_hash and bucket_seed are filled in here. */
 void keytable_policy_set(struct keytable *table, const struct table_policy *policy);
 
+struct table_rules;
+
+/*
+ * Copies compiled rules (dataplane/table_rules.h). They and the classes of nodes, which are indices
+ * into them, come in force together with the next publish.
+ */
+void keytable_rules_set(struct keytable *table, const struct table_rules *rules);
+
+/*
+ * Gives a node its class in the rules; one above nodes_max has none. Keys stay as they are. A node
+ * that is put again keeps its class.
+ */
+void keytable_class_set(
+	struct keytable *table, unsigned realm_index, uint32_t node, uint16_t class);
+
 /*
  * Puts a node as the registry has it: live with its epochs (the newest in the main slot), or
  * revoked. 0, or -ENOSPC with the cure if there is no room for its further epochs or prefixes; then

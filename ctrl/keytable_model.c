@@ -69,6 +69,15 @@ keytable_mark_policy(struct keytable *table)
 	}
 }
 
+void
+keytable_mark_rules(struct keytable *table)
+{
+	for (int half = 0; half < 2; half++) {
+		table->lacks[half].rules = true;
+		table->lacks[half].anything = true;
+	}
+}
+
 static void
 mark_prefixes(struct keytable *table)
 {
@@ -97,17 +106,20 @@ keytable_model_init(struct keytable *table)
 	table->buckets = aligned_alloc(64, shape->bucket_count * sizeof(*table->buckets));
 	table->prefixes = calloc(shape->prefix_count, sizeof(*table->prefixes));
 	table->prefix_used = calloc(shape->prefix_count, 1);
+	table->rules = aligned_alloc(64, sizeof(*table->rules));
 	for (int half = 0; half < 2; half++) {
 		struct keytable_set *sets = table->lacks[half].sets;
 
 		is_there &= set_init(&sets[KEYTABLE_SLOTS], shape->slot_count);
 		is_there &= set_init(&sets[KEYTABLE_EXTRAS], shape->extra_count);
 		is_there &= set_init(&sets[KEYTABLE_BUCKETS], shape->bucket_count);
+		is_there &= set_init(&sets[KEYTABLE_CLASSES], shape->slot_count);
 	}
 	if (!is_there || table->nodes == NULL || table->extras == NULL ||
 		table->free_extras == NULL || table->buckets == NULL || table->prefixes == NULL ||
-		table->prefix_used == NULL)
+		table->prefix_used == NULL || table->rules == NULL)
 		return false;
+	memset(table->rules, 0, sizeof(*table->rules));
 	memset(table->buckets, 0, shape->bucket_count * sizeof(*table->buckets));
 	for (uint32_t i = 0; i < shape->extra_count; i++)
 		table->free_extras[i] = shape->extra_count - 1 - i;
@@ -124,6 +136,7 @@ keytable_model_fini(struct keytable *table)
 	for (int half = 0; half < 2; half++)
 		for (int part = 0; part < KEYTABLE_PARTS; part++)
 			free(table->lacks[half].sets[part].words);
+	free(table->rules);
 	free(table->prefix_used);
 	free(table->prefixes);
 	free(table->buckets);
@@ -350,6 +363,7 @@ node_reset(struct keytable *table, uint32_t slot, unsigned realm_index)
 {
 	struct keytable_node *node = &table->nodes[slot];
 	struct keytable_counts *counts = &table->realms[realm_index].counts;
+	uint16_t policy = node->policy;
 
 	if (node->state != KEY_SLOT_FREE) {
 		extras_clear(table, node);
@@ -359,6 +373,7 @@ node_reset(struct keytable *table, uint32_t slot, unsigned realm_index)
 	}
 	memset(node, 0, sizeof(*node));
 	node->realm_index = (uint8_t)realm_index;
+	node->policy = policy;
 	node->origin_bits = KEY_SLOT_ORIGIN_NONE;
 	keytable_mark(table, KEYTABLE_SLOTS, slot);
 }
@@ -486,6 +501,20 @@ keytable_node_clear(struct keytable *table, unsigned realm_index, uint32_t node)
 	const struct keytable_realm *realm = &table->realms[realm_index];
 
 	/* The registry may have nodes from a time when nodes_max was larger. */
-	if (node != 0 && node <= realm->nodes_max)
-		node_reset(table, realm->base + node, realm_index);
+	if (node == 0 || node > realm->nodes_max)
+		return;
+	node_reset(table, realm->base + node, realm_index);
+	table->nodes[realm->base + node].policy = 0;
+}
+
+void
+keytable_class_set(struct keytable *table, unsigned realm_index, uint32_t node, uint16_t class)
+{
+	const struct keytable_realm *realm = &table->realms[realm_index];
+	uint32_t slot = realm->base + node;
+
+	if (node == 0 || node > realm->nodes_max || table->nodes[slot].policy == class)
+		return;
+	table->nodes[slot].policy = class;
+	keytable_mark(table, KEYTABLE_CLASSES, slot);
 }

@@ -29,7 +29,7 @@ struct keytable_node {
 	uint8_t origin_bits;
 	uint8_t more_count; /* prefixes from origin_more on */
 	uint16_t origin_more;
-	uint16_t reserved;
+	uint16_t policy; /* class in the rules */
 	uint8_t origin_prefix[16];
 	uint32_t extra; /* first further epoch, index + 1; 0: none */
 };
@@ -52,6 +52,7 @@ enum keytable_part {
 	KEYTABLE_SLOTS,
 	KEYTABLE_EXTRAS,
 	KEYTABLE_BUCKETS,
+	KEYTABLE_CLASSES, /* slots of which only the class is another */
 	KEYTABLE_PARTS
 };
 
@@ -60,6 +61,7 @@ struct keytable_lack {
 	struct keytable_set sets[KEYTABLE_PARTS];
 	bool policy;
 	bool prefixes;
+	bool rules;
 	bool anything;
 };
 
@@ -79,6 +81,7 @@ struct keytable {
 	uint8_t *prefix_used; /* by index */
 	uint32_t prefix_hint; /* where the search for free ones begins */
 	struct table_policy policy;
+	struct table_rules *rules;
 	struct keytable_lack lacks[2];
 };
 
@@ -88,9 +91,10 @@ struct keytable {
 bool keytable_model_init(struct keytable *table);
 void keytable_model_fini(struct keytable *table);
 
-/* Marks index `i` of a part (or the policy, or the prefixes) as lacking in both halves. */
+/* Marks index `i` of a part (or the policy, or the rules) as lacking in both halves. */
 void keytable_mark(struct keytable *table, enum keytable_part part, uint32_t i);
 void keytable_mark_policy(struct keytable *table);
+void keytable_mark_rules(struct keytable *table);
 
 /* Takes and gives back sets of indices: the next of a set from `i` on, or UINT32_MAX. */
 uint32_t keytable_set_next(const struct keytable_set *set, uint32_t i);

@@ -20,6 +20,7 @@
 /* What the table should hold, kept the simple way. */
 struct expected {
 	bool is_there;
+	uint16_t class;
 	struct registry_node node;
 };
 
@@ -32,6 +33,7 @@ struct rig {
 	uint8_t keys[REALMS][KDF_KEY_SIZE];
 	uint32_t bases[REALMS];
 	uint32_t ids[REALMS];
+	uint32_t rules_number; /* of the last ones given; 0: none */
 };
 
 static struct rig rig;
@@ -211,6 +213,9 @@ slot_check(const struct rig *r, uint64_t generation, unsigned realm,
 	assert_int_equal(got->not_before_s, epoch->not_before_s);
 	assert_int_equal(got->not_after_s, epoch->not_after_s);
 	assert_int_equal(got->shard, keytable_shard(r->table, r->ids[realm], node->node));
+	assert_int_equal(got->policy, got_reply->policy);
+	if (node->node <= NODES_MAX)
+		assert_int_equal(got->policy, r->nodes[realm][node->node].class);
 	assert_memory_equal(got->tag_key, request.tag_key, 32);
 	assert_memory_equal(got->seal_key, request.seal_key, 32);
 	assert_memory_equal(got->k1, request.k1, 16);
@@ -246,6 +251,7 @@ node_check(const struct rig *r, uint64_t generation, unsigned realm, uint32_t no
 static void
 half_check(const struct rig *r, uint64_t generation)
 {
+	const struct key_slot *replies = slots_of(r, generation, true, true);
 	unsigned extras = 0, found = 0;
 
 	for (unsigned realm = 0; realm < REALMS; realm++) {
@@ -261,6 +267,7 @@ half_check(const struct rig *r, uint64_t generation)
 		const struct key_slot *slot = slots_of(r, generation, false, true) + i;
 
 		found += slot->state == KEY_SLOT_LIVE;
+		assert_int_equal(slot->policy, replies[i].policy);
 		if (slot->state != KEY_SLOT_LIVE)
 			assert_true(sodium_is_zero((const uint8_t *)slot, sizeof(*slot)));
 	}
@@ -277,11 +284,17 @@ change(struct rig *r)
 	struct expected *expected = &r->nodes[realm][node];
 	struct registry_node made = node_make(r, realm, node);
 	struct reason reason;
-	unsigned kind = pick(4);
+	unsigned kind = pick(6);
 
 	if (kind == 0) {
 		keytable_node_clear(r->table, realm, node);
 		expected->is_there = false;
+		expected->class = 0;
+		return;
+	}
+	if (kind >= 4) {
+		expected->class = (uint16_t)pick(TABLE_CLASSES_MAX);
+		keytable_class_set(r->table, realm, node, expected->class);
 		return;
 	}
 	if (kind == 1) {
@@ -386,13 +399,17 @@ struct fake {
 	uint32_t sum;
 };
 
+/* Of the rules, the head and the first classes: the rest of their 2 MB tells no more. */
+#define RULES_SUMMED 1024u
+
 /* Enough to notice any write: keys, states and policy all go in. */
 static uint32_t
 half_sum(const struct rig *r, uint64_t generation)
 {
 	const uint32_t *words = (const uint32_t *)((const uint8_t *)r->header +
 						   r->header->halves[generation & 1].policy);
-	uint64_t size = r->header->halves[1].policy - r->header->halves[0].policy;
+	const struct table_half *half = &r->header->halves[generation & 1];
+	uint64_t size = half->rules + RULES_SUMMED - half->policy;
 	uint32_t sum = 1;
 
 	for (uint64_t i = 0; i < size / 4; i++)
@@ -422,6 +439,59 @@ fake_step(struct rig *r, unsigned worker, struct fake *fake)
 	seen_set(r, worker, fake->seen);
 }
 
+/* Rules that tell their number in every part that is used, and in no other. */
+static void
+rules_give(struct rig *r, uint32_t number)
+{
+	struct table_rules *rules = aligned_alloc(64, sizeof(*rules));
+
+	assert_non_null(rules);
+	memset(rules, 0xee, sizeof(*rules));
+	rules->class_count = number % 5;
+	rules->cell_count = number % 7;
+	rules->program_count = number % 11;
+	rules->group_count = number % 3;
+	rules->prefix_count = number % 13;
+	for (uint32_t i = 0; i < rules->class_count; i++)
+		rules->classes[i].cells = number;
+	for (uint32_t i = 0; i < rules->cell_count; i++)
+		rules->cells[i] = (uint16_t)number;
+	for (uint32_t i = 0; i < rules->program_count; i++)
+		rules->programs[i].group = number;
+	for (uint32_t i = 0; i < rules->group_count; i++)
+		rules->groups[i].uid_min[0] = number;
+	for (uint32_t i = 0; i < rules->prefix_count; i++)
+		rules->prefixes[i].lane = number;
+	keytable_rules_set(r->table, rules);
+	free(rules);
+	r->rules_number = number;
+}
+
+static void
+rules_check(const struct rig *r, uint64_t generation)
+{
+	const struct table_rules *rules =
+		(const struct table_rules *)((const uint8_t *)r->header +
+					     r->header->halves[generation & 1].rules);
+	uint32_t number = r->rules_number;
+
+	assert_int_equal(rules->class_count, number % 5);
+	assert_int_equal(rules->cell_count, number % 7);
+	assert_int_equal(rules->program_count, number % 11);
+	assert_int_equal(rules->group_count, number % 3);
+	assert_int_equal(rules->prefix_count, number % 13);
+	for (uint32_t i = 0; i < rules->class_count; i++)
+		assert_int_equal(rules->classes[i].cells, number);
+	for (uint32_t i = 0; i < rules->cell_count; i++)
+		assert_int_equal(rules->cells[i], (uint16_t)number);
+	for (uint32_t i = 0; i < rules->program_count; i++)
+		assert_int_equal(rules->programs[i].group, number);
+	for (uint32_t i = 0; i < rules->group_count; i++)
+		assert_int_equal(rules->groups[i].uid_min[0], number);
+	for (uint32_t i = 0; i < rules->prefix_count; i++)
+		assert_int_equal(rules->prefixes[i].lane, number);
+}
+
 static void
 test_random_changes_with_workers(void **state)
 {
@@ -438,6 +508,8 @@ test_random_changes_with_workers(void **state)
 			change(&rig);
 		if (pick(50) == 0)
 			policy_give(&rig, step);
+		if (pick(50) == 0)
+			rules_give(&rig, step);
 		if (pick(4) == 0)
 			keytable_settle(rig.table);
 		if (pick(4) != 0 || !keytable_is_dirty(rig.table))
@@ -448,6 +520,7 @@ test_random_changes_with_workers(void **state)
 		}
 		published++;
 		half_check(&rig, keytable_generation(rig.table));
+		rules_check(&rig, keytable_generation(rig.table));
 	}
 	print_message("published %u, held back %u\n", published, held);
 	assert_true(published > 100);
