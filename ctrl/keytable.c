@@ -143,7 +143,14 @@ keytable_realm_set(struct keytable *table, unsigned index, uint32_t id, uint32_t
 	realm->id = id;
 	realm->base = base;
 	realm->nodes_max = nodes_max;
-	realm->key = key;
+	realm->keys[0] = key;
+}
+
+void
+keytable_master_set(
+	struct keytable *table, unsigned realm_index, unsigned place, const uint8_t *key)
+{
+	table->realms[realm_index].keys[place] = key;
 }
 
 static void
@@ -227,9 +234,69 @@ slot_fill(const struct keytable *table, struct key_slot *slot, const struct keyt
 	memcpy(slot->origin_prefix, node->origin_prefix, sizeof(slot->origin_prefix));
 }
 
-/* Derives the keys of one epoch into both slots. */
+/* The same key, read by a node's name: an epoch has one suite and one master for ever. */
+static bool
+is_key_of(const struct key_slot *known, const struct key_slot *wanted)
+{
+	return known->realm == wanted->realm && known->node == wanted->node &&
+	       known->epoch == wanted->epoch && known->suite == wanted->suite &&
+	       known->state == KEY_SLOT_LIVE;
+}
+
+/* The place of a further epoch in half `from`, as a worker finds it; -1: none. */
+static int64_t
+extra_place(const struct keytable *table, int from, const struct key_slot *wanted)
+{
+	const struct table_half *half = &table->header->halves[from];
+	const struct table_policy *policy = part(table, half->policy);
+	const struct table_bucket *buckets = part(table, half->buckets);
+	const struct table_bucket *bucket = &buckets[table_bucket_index(wanted->realm, wanted->node,
+		wanted->epoch, policy->bucket_seed, table->shape.bucket_count - 1)];
+
+	for (unsigned way = 0; way < TABLE_BUCKET_WAYS; way++)
+		if (bucket->entries[way].realm == wanted->realm &&
+			bucket->entries[way].node == wanted->node &&
+			bucket->entries[way].epoch == wanted->epoch)
+			return bucket->entries[way].index;
+	return -1;
+}
+
 static void
-slot_derive(const struct keytable *table, struct key_slot *request, struct key_slot *reply,
+keys_copy(struct key_slot *to, const struct key_slot *from)
+{
+	memcpy(to->k1, from->k1, sizeof(to->k1));
+	memcpy(to->tag_key, from->tag_key, sizeof(to->tag_key));
+	memcpy(to->seal_key, from->seal_key, sizeof(to->seal_key));
+}
+
+/*
+ * Takes the keys from the other half, which is not written, if it has them in another place: a
+ * rotation moves every node's key among the further epochs, and deriving is a hundred times dearer.
+ */
+static bool
+keys_move(const struct keytable *table, int from, uint32_t slot_index, struct key_slot *request,
+	struct key_slot *reply)
+{
+	const struct table_half *half = &table->header->halves[from];
+	const struct key_slot *requests = part(table, half->slots);
+	const struct key_slot *replies = part(table, half->replies);
+	int64_t at = slot_index;
+
+	if (!is_key_of(&requests[at], request)) {
+		requests = part(table, half->extras);
+		replies = part(table, half->extra_replies);
+		at = extra_place(table, from, request);
+	}
+	if (at < 0 || !is_key_of(&requests[at], request))
+		return false;
+	keys_copy(request, &requests[at]);
+	keys_copy(reply, &replies[at]);
+	return true;
+}
+
+/* Derives the keys of one epoch into both slots, of half `to`. */
+static void
+slot_derive(const struct keytable *table, int to, struct key_slot *request, struct key_slot *reply,
 	const struct keytable_node *node, const struct keytable_epoch *epoch, uint32_t slot_index)
 {
 	const struct keytable_realm *realm = &table->realms[node->realm_index];
@@ -237,9 +304,9 @@ slot_derive(const struct keytable *table, struct key_slot *request, struct key_s
 
 	slot_fill(table, request, node, epoch, slot_index);
 	*reply = *request;
-	if (node->state != KEY_SLOT_LIVE)
+	if (node->state != KEY_SLOT_LIVE || keys_move(table, !to, slot_index, request, reply))
 		return;
-	kdf_node(node_key, realm->key, slot_index - realm->base, epoch->epoch);
+	kdf_node(node_key, realm->keys[epoch->master], slot_index - realm->base, epoch->epoch);
 	kdf_slot_request(request, node_key, epoch->suite);
 	kdf_slot_reply(reply, node_key, epoch->suite);
 	sodium_memzero(node_key, sizeof(node_key));
@@ -253,7 +320,7 @@ slots_write(struct keytable *table, int to, uint32_t i)
 	struct key_slot *reply = (struct key_slot *)part(table, half->replies) + i;
 	const struct keytable_node *node = &table->nodes[i];
 
-	slot_derive(table, request, reply, node, &node->epoch, i);
+	slot_derive(table, to, request, reply, node, &node->epoch, i);
 }
 
 static void
@@ -265,7 +332,7 @@ extras_write(struct keytable *table, int to, uint32_t i)
 	const struct keytable_extra *extra = &table->extras[i];
 
 	if (extra->epoch.is_used) {
-		slot_derive(table, request, reply, &table->nodes[extra->slot], &extra->epoch,
+		slot_derive(table, to, request, reply, &table->nodes[extra->slot], &extra->epoch,
 			extra->slot);
 		return;
 	}

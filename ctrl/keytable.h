@@ -19,11 +19,15 @@
 #include "ctrl/registry.h"
 #include "dataplane/table.h"
 
-/* Extra epochs that fit into any table, and no more than this in the largest. */
+/*
+ * Places for further epochs: one for each slot, so that all nodes may have two keys at a time, and
+ * no more than this in the largest table. A place takes 512 bytes of keys and its buckets 6 * 64 to
+ * 12 * 64 in each half and in the model: about 2 KB.
+ */
 #define KEYTABLE_EXTRAS_MIN 64u
-#define KEYTABLE_EXTRAS_MAX 16384u
-/* Buckets per extra: at a load of 1/8 per bucket of 4 a seed without overflow is found quickly. */
-#define KEYTABLE_BUCKETS_PER_EXTRA 8u
+#define KEYTABLE_EXTRAS_MAX 131072u
+/* Buckets per extra: at a load of 1/6 per bucket of 4 about every second seed has no overflow. */
+#define KEYTABLE_BUCKETS_PER_EXTRA 6u
 
 struct keytable_shape {
 	uint32_t slot_count;
@@ -54,6 +58,13 @@ void keytable_destroy(struct keytable *table);
  */
 void keytable_realm_set(struct keytable *table, unsigned index, uint32_t id, uint32_t base,
 	uint32_t nodes_max, const uint8_t *key);
+
+/*
+ * Names a further K_realm of a realm, of another master, in place `place` below SECRETS_MASTERS_MAX;
+ * keytable_realm_set names that in place 0. MUST outlive all epochs of that place. NULL: none.
+ */
+void keytable_master_set(
+	struct keytable *table, unsigned realm_index, unsigned place, const uint8_t *key);
 
 /* Copies a policy; its realm_hash and bucket_seed are filled in here. */
 void keytable_policy_set(struct keytable *table, const struct table_policy *policy);

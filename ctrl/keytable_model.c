@@ -250,6 +250,8 @@ keytable_extras_expire(struct keytable *table, const uint32_t before_s[TABLE_REA
 {
 	unsigned count = 0;
 
+	if (table->free_extra_count == table->shape.extra_count)
+		return 0;
 	for (uint32_t i = 0; i < table->shape.extra_count; i++) {
 		const struct keytable_extra *extra = &table->extras[i];
 		struct keytable_node *node = &table->nodes[extra->slot];
@@ -275,6 +277,8 @@ epoch_of(const struct registry_epoch *from)
 		.is_used = 1,
 		.not_before_s = from->not_before_s,
 		.not_after_s = from->not_after_s,
+		.opened_s = from->opened_s,
+		.master = from->master_place,
 	};
 }
 

@@ -20,6 +20,9 @@ struct keytable_epoch {
 	uint8_t is_used; /* extras: taken */
 	uint32_t not_before_s;
 	uint32_t not_after_s;
+	uint32_t opened_s;
+	uint8_t master; /* its place among the realm's keys */
+	uint8_t reserved[3];
 };
 
 struct keytable_node {
@@ -44,7 +47,7 @@ struct keytable_realm {
 	uint32_t id;
 	uint32_t base;
 	uint32_t nodes_max;
-	const uint8_t *key;
+	const uint8_t *keys[SECRETS_MASTERS_MAX];
 	struct keytable_counts counts;
 };
 

@@ -32,6 +32,8 @@ struct registry_epoch {
 	uint32_t not_before_s;
 	uint32_t not_after_s;                  /* UINT32_MAX: no end */
 	char master[SECRETS_FINGERPRINT_SIZE]; /* of the master it is derived from */
+	uint32_t opened_s;                     /* real-time clock; 0: before this was noted */
+	uint8_t master_place; /* among the loaded masters of the realm; ctrl/nodes.c fills it in */
 };
 
 struct registry_prefix {

@@ -14,6 +14,7 @@
 
 #define SECRETS_MASTER_SIZE      32u
 #define SECRETS_FINGERPRINT_SIZE 17u /* 16 hexadecimal digits */
+#define SECRETS_MASTERS_MAX      4u  /* of a realm in service at the same time */
 
 struct secrets_realm {
 	uint8_t *key; /* K_realm, KDF_KEY_SIZE bytes of guarded memory */

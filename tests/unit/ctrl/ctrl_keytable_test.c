@@ -572,6 +572,47 @@ test_revoked_key_leaves_memory(void **state)
 	rig_drop(&rig);
 }
 
+/*
+ * A rotation under a new master, and back: the old key goes among the further epochs and returns
+ * without being derived again, for which its master would be missing.
+ */
+static void
+test_rotation_moves_keys(void **state)
+{
+	struct registry_node node = {.node = 3, .is_live = true, .epoch_count = 1, .highest = 2};
+	struct registry_node both;
+	uint8_t second[KDF_KEY_SIZE] = {0x77}, first[KDF_KEY_SIZE];
+	struct reason reason;
+
+	(void)state;
+	rig_make(&rig, REALMS * (NODES_MAX + 1));
+	memcpy(first, rig.keys[0], sizeof(first));
+	node.epochs[0] = (struct registry_epoch){.epoch = 1, .suite = 3};
+	both = node;
+	both.epochs[1] = node.epochs[0];
+	both.epochs[0] = (struct registry_epoch){.epoch = 2, .suite = 3, .master_place = 1};
+	both.epoch_count = 2;
+	assert_int_equal(keytable_node_set(rig.table, 0, &node, &reason), 0);
+	assert_int_equal(keytable_publish(rig.table), 0);
+	assert_int_equal(keytable_settle(rig.table), 0);
+	keytable_master_set(rig.table, 0, 0, NULL);
+	keytable_master_set(rig.table, 0, 1, second);
+	for (unsigned round = 0; round < 3; round++) {
+		assert_int_equal(keytable_node_set(rig.table, 0, &both, &reason), 0);
+		assert_int_equal(keytable_publish(rig.table), 0);
+		slot_check(&rig, keytable_generation(rig.table), 0, &both, 1);
+		memcpy(rig.keys[0], second, sizeof(second));
+		slot_check(&rig, keytable_generation(rig.table), 0, &both, 0);
+		memcpy(rig.keys[0], first, sizeof(first));
+		if (round != 1) /* from a half that settled, and from one that did not */
+			assert_int_equal(keytable_settle(rig.table), 0);
+		assert_int_equal(keytable_node_set(rig.table, 0, &node, &reason), 0);
+		assert_int_equal(keytable_publish(rig.table), 0);
+		slot_check(&rig, keytable_generation(rig.table), 0, &node, 0);
+	}
+	rig_drop(&rig);
+}
+
 /* Tables have written bounds: when they are full the node stays as it was. */
 static void
 test_full(void **state)
@@ -634,6 +675,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_held_half_is_not_touched),
 		cmocka_unit_test(test_random_changes_with_workers),
 		cmocka_unit_test(test_revoked_key_leaves_memory),
+		cmocka_unit_test(test_rotation_moves_keys),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_many_extras),
 	};
