@@ -332,3 +332,51 @@ highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint1
 {
 	return mark_write(highwater, realm, node, epoch, true, reason);
 }
+
+static bool
+line_is_known(const struct highwater *highwater, const struct highwater_line *line)
+{
+	struct highwater_mark mark = highwater_find(highwater, line->realm, line->node);
+
+	return line->is_closed ? mark.closed >= line->epoch : mark.highest >= line->epoch;
+}
+
+/* All lines that say something new as one text, the caller's to free; NULL without memory. */
+static char *
+lines_format(struct highwater *highwater, const struct highwater_line *lines, size_t count)
+{
+	char *text = malloc(count * LINE_SIZE + 1), *end = text;
+
+	if (text == NULL)
+		return NULL;
+	*end = '\0';
+	for (size_t i = 0; i < count; i++) {
+		if (line_is_known(highwater, &lines[i]))
+			continue;
+		if (entry_take(highwater, lines[i].realm, lines[i].node) == NULL) {
+			free(text);
+			return NULL;
+		}
+		end += snprintf(end, LINE_SIZE, "%u %u %u%s\n", lines[i].realm, lines[i].node,
+			lines[i].epoch, lines[i].is_closed ? " closed" : "");
+	}
+	return text;
+}
+
+int
+highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
+	struct reason *reason)
+{
+	char *text = lines_format(highwater, lines, count);
+	int error = 0;
+
+	if (text == NULL)
+		return reason_set(reason, ENOMEM, "no memory for the high-water file");
+	if (text[0] != '\0')
+		error = line_append(highwater, text, reason);
+	free(text);
+	for (size_t i = 0; error == 0 && i < count; i++)
+		mark_raise(&entry_take(highwater, lines[i].realm, lines[i].node)->mark,
+			lines[i].epoch, lines[i].is_closed);
+	return error;
+}

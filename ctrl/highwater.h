@@ -13,6 +13,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ctrl/reason.h"
@@ -50,4 +51,18 @@ bool highwater_has_realm(const struct highwater *highwater, uint32_t realm);
 int highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct reason *reason);
 int highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
+	struct reason *reason);
+
+struct highwater_line {
+	uint32_t realm;
+	uint32_t node;
+	uint16_t epoch;
+	bool is_closed; /* else used */
+};
+
+/*
+ * The same for many nodes with one write, durable together: after a crash a first part of them may
+ * be there. What is there already is not repeated. 0, or -errno with the cure and nothing changed.
+ */
+int highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
 	struct reason *reason);

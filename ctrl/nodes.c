@@ -11,15 +11,20 @@
 
 #define LOAD_COMPLAINTS_MAX 20u
 
-/* Epochs of another master cannot be derived: only those of the one that is loaded stay. */
+/* Epochs of another master cannot be derived: only those of masters that are loaded stay. */
 static unsigned
-epochs_keep_ours(struct registry_node *node, const char *master)
+epochs_keep_ours(struct registry_node *node, const struct secrets_realm *secrets)
 {
 	unsigned kept = 0, dropped;
 
-	for (unsigned i = 0; i < node->epoch_count; i++)
-		if (strcmp(node->epochs[i].master, master) == 0)
-			node->epochs[kept++] = node->epochs[i];
+	for (unsigned i = 0; i < node->epoch_count; i++) {
+		int place = secrets_master_find(secrets, node->epochs[i].master);
+
+		if (place < 0)
+			continue;
+		node->epochs[kept] = node->epochs[i];
+		node->epochs[kept++].master_place = (uint8_t)place;
+	}
 	dropped = node->epoch_count - kept;
 	node->epoch_count = kept;
 	return dropped;
@@ -53,7 +58,7 @@ epochs_drop_ended(struct registry_node *node, uint32_t before_s)
 static unsigned
 node_derive(const struct ctrl *ctrl, unsigned realm_index, struct registry_node *node)
 {
-	unsigned foreign = epochs_keep_ours(node, ctrl->secrets[realm_index].fingerprint);
+	unsigned foreign = epochs_keep_ours(node, &ctrl->secrets[realm_index]);
 
 	epochs_drop_ended(node, ended_before_s(&ctrl->config->realms[realm_index]));
 	return foreign;
@@ -102,8 +107,8 @@ node_load(const struct registry_node *from, void *context)
 
 	if (node_derive(ctrl, load->realm_index, &node) > 0)
 		load_complain(load, from,
-			"has keys of another master secret, which are refused; revoke it and add "
-			"it again, or restore that master");
+			"has keys of a master secret that is not there, which are refused; restore "
+			"that master, or revoke the node and add it again");
 	if (node.is_live && keytable_node_trim(ctrl->keys, load->realm_index, &node))
 		load_complain(load, from,
 			"lost its oldest epochs or last prefixes: their places in the key table "

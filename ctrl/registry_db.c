@@ -44,6 +44,23 @@ static const char *const migrations[] = {
 	"  realm INTEGER NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL, text TEXT,"
 	"  who TEXT NOT NULL, added_s INTEGER NOT NULL,"
 	"  PRIMARY KEY(realm, kind, version));",
+
+	/*
+	 * Rotations of a whole realm, and which of its masters are in service. A realm without rows
+	 * in masters has the one that the configuration names.
+	 */
+	"ALTER TABLE epochs ADD COLUMN opened_s INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE epochs ADD COLUMN held_s INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE epochs ADD COLUMN rotation INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX epochs_held ON epochs(realm, held_s) WHERE state = 3;"
+	"CREATE TABLE rotations("
+	"  realm INTEGER NOT NULL, rotation INTEGER NOT NULL, state INTEGER NOT NULL,"
+	"  opened_s INTEGER NOT NULL, nodes INTEGER NOT NULL, master TEXT NOT NULL,"
+	"  previous_master TEXT NOT NULL, role TEXT NOT NULL,"
+	"  PRIMARY KEY(realm, rotation)) WITHOUT ROWID;"
+	"CREATE TABLE masters("
+	"  realm INTEGER NOT NULL, fingerprint TEXT NOT NULL, state INTEGER NOT NULL,"
+	"  changed_s INTEGER NOT NULL, PRIMARY KEY(realm, fingerprint)) WITHOUT ROWID;",
 };
 #define REGISTRY_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

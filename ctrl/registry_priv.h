@@ -21,11 +21,12 @@ enum registry_node_state {
 	REGISTRY_NODE_REVOKED = 2,
 };
 
-/* PENDING: written before the high-water file knows it; such a row is never used. */
+/* PENDING: written before the high-water file knows it; such a row is never used. CLOSED is for good. */
 enum registry_epoch_state {
 	REGISTRY_EPOCH_PENDING = 0,
 	REGISTRY_EPOCH_LIVE = 1,
 	REGISTRY_EPOCH_CLOSED = 2,
+	REGISTRY_EPOCH_HELD = 3, /* refused, but may become LIVE again */
 };
 
 #define REGISTRY_NODE_COLUMNS "node, name, state, highest, is_suspended, note"
@@ -44,8 +45,9 @@ enum registry_epoch_state {
 		"SELECT " REGISTRY_NODE_COLUMNS " FROM nodes WHERE realm = ?1 AND node = ?2")      \
 	X(NODE_BY_NAME,                                                                            \
 		"SELECT " REGISTRY_NODE_COLUMNS " FROM nodes WHERE realm = ?1 AND name = ?2")      \
-	X(EPOCHS_OF, "SELECT epoch, suite, not_before_s, not_after_s, master FROM epochs"          \
-		     " WHERE realm = ?1 AND node = ?2 AND state = 1 ORDER BY epoch DESC LIMIT 8")  \
+	X(EPOCHS_OF,                                                                               \
+		"SELECT epoch, suite, not_before_s, not_after_s, master, opened_s FROM epochs"     \
+		" WHERE realm = ?1 AND node = ?2 AND state = 1 ORDER BY epoch DESC LIMIT 8")       \
 	X(PREFIXES_OF, "SELECT address, bits FROM prefixes WHERE realm = ?1 AND node = ?2"         \
 		       " ORDER BY place LIMIT 16")                                                 \
 	X(NODE_LAST, "SELECT max(node) FROM (SELECT max(node) AS node FROM nodes"                  \
@@ -65,7 +67,8 @@ enum registry_epoch_state {
 		      " WHERE realm = ?1 AND node = ?2")                                           \
 	X(NODE_DROP, "DELETE FROM nodes WHERE realm = ?1 AND node = ?2")                           \
 	X(EPOCH_MAKE, "INSERT INTO epochs(realm, node, epoch, suite, state, not_before_s,"         \
-		      " not_after_s, master) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)")               \
+		      " not_after_s, master, opened_s) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7,"      \
+		      " CAST(strftime('%s', 'now') AS INTEGER))")                                  \
 	X(EPOCH_OPEN, "UPDATE epochs SET state = 1 WHERE realm = ?1 AND node = ?2"                 \
 		      " AND epoch = ?3")                                                           \
 	X(EPOCHS_CLOSE, "UPDATE epochs SET state = 2 WHERE realm = ?1 AND node = ?2"               \

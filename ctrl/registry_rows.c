@@ -54,6 +54,7 @@ epochs_read(struct registry *registry, struct registry_node *node, struct reason
 		epoch->not_after_s = (uint32_t)sqlite3_column_int64(row, 3);
 		snprintf(epoch->master, sizeof(epoch->master), "%s",
 			(const char *)sqlite3_column_text(row, 4));
+		epoch->opened_s = (uint32_t)sqlite3_column_int64(row, 5);
 		if (!cred_suite_is_known(epoch->suite))
 			node->epoch_count--;
 	}

@@ -125,17 +125,22 @@ fingerprint_make(char text[SECRETS_FINGERPRINT_SIZE], const uint8_t *master)
 	sodium_memzero(bytes, sizeof(bytes));
 }
 
-int
-secrets_realm_load(
-	struct secrets_realm *secrets, const char *path, uint32_t realm, struct reason *reason)
+static void
+master_wipe(struct secrets_master *master)
 {
-	uint8_t *master;
+	sodium_free(master->key);
+	*master = (struct secrets_master){0};
+}
+
+/* Reads one master and keeps what is derived from it. */
+static int
+master_take(struct secrets_master *taken, const char *path, uint32_t realm, struct reason *reason)
+{
+	uint8_t *master = sodium_malloc(SECRETS_MASTER_SIZE);
 	int error;
 
-	memset(secrets, 0, sizeof(*secrets));
-	master = sodium_malloc(SECRETS_MASTER_SIZE);
-	secrets->key = sodium_malloc(KDF_KEY_SIZE);
-	if (master == NULL || secrets->key == NULL) {
+	taken->key = sodium_malloc(KDF_KEY_SIZE);
+	if (master == NULL || taken->key == NULL) {
 		error = reason_set(
 			reason, ENOMEM, "no locked memory for %s; raise RLIMIT_MEMLOCK", path);
 		goto out;
@@ -143,20 +148,92 @@ secrets_realm_load(
 	error = master_read(master, path, reason);
 	if (error != 0)
 		goto out;
-	kdf_realm(secrets->key, master, realm);
-	sodium_mprotect_readonly(secrets->key);
-	fingerprint_make(secrets->fingerprint, master);
+	kdf_realm(taken->key, master, realm);
+	sodium_mprotect_readonly(taken->key);
+	fingerprint_make(taken->fingerprint, master);
 out:
 	sodium_free(master);
 	if (error != 0)
-		secrets_realm_wipe(secrets);
+		master_wipe(taken);
 	return error;
+}
+
+int
+secrets_realm_load(
+	struct secrets_realm *secrets, const char *path, uint32_t realm, struct reason *reason)
+{
+	int error;
+
+	memset(secrets, 0, sizeof(*secrets));
+	error = master_take(&secrets->masters[0], path, realm, reason);
+	if (error == 0)
+		secrets_master_use(secrets, 0);
+	return error;
+}
+
+int
+secrets_master_load(struct secrets_realm *secrets, const char *path, uint32_t realm,
+	const char *fingerprint, struct reason *reason)
+{
+	struct secrets_master taken = {0};
+	int known, error = master_take(&taken, path, realm, reason);
+
+	if (error != 0)
+		return error;
+	known = secrets_master_find(secrets, taken.fingerprint);
+	if (fingerprint != NULL && strcmp(fingerprint, taken.fingerprint) != 0) {
+		error = reason_set(reason, EINVAL,
+			"%s holds master secret %s instead of %s; restore the right one", path,
+			taken.fingerprint, fingerprint);
+		goto err;
+	}
+	if (known >= 0) {
+		error = known;
+		goto err;
+	}
+	for (unsigned i = 0; i < SECRETS_MASTERS_MAX; i++)
+		if (secrets->masters[i].key == NULL) {
+			secrets->masters[i] = taken;
+			return (int)i;
+		}
+	error = reason_set(reason, ENOSPC,
+		"%u master secrets of the realm are in service, which is all there may be; make "
+		"the last rotation final (credgate realm retire --final) first",
+		SECRETS_MASTERS_MAX);
+err:
+	master_wipe(&taken);
+	return error;
+}
+
+int
+secrets_master_find(const struct secrets_realm *secrets, const char *fingerprint)
+{
+	for (unsigned i = 0; i < SECRETS_MASTERS_MAX; i++)
+		if (secrets->masters[i].key != NULL &&
+			strcmp(secrets->masters[i].fingerprint, fingerprint) == 0)
+			return (int)i;
+	return -1;
+}
+
+void
+secrets_master_use(struct secrets_realm *secrets, unsigned place)
+{
+	secrets->key = secrets->masters[place].key;
+	memcpy(secrets->fingerprint, secrets->masters[place].fingerprint,
+		sizeof(secrets->fingerprint));
+}
+
+void
+secrets_master_drop(struct secrets_realm *secrets, unsigned place)
+{
+	master_wipe(&secrets->masters[place]);
 }
 
 void
 secrets_realm_wipe(struct secrets_realm *secrets)
 {
-	sodium_free(secrets->key);
+	for (unsigned i = 0; i < SECRETS_MASTERS_MAX; i++)
+		master_wipe(&secrets->masters[i]);
 	secrets->key = NULL;
 }
 
@@ -199,22 +276,43 @@ master_write(const char *path, const uint8_t *master)
 	return error;
 }
 
-int
-secrets_master_create(const char *path, struct reason *reason)
+/* `fingerprint` NULL: at `path` itself; else behind it, after a dot. */
+static int
+master_make(const char *path, char *fingerprint, struct reason *reason)
 {
-	uint8_t *master;
+	uint8_t *master = sodium_malloc(SECRETS_MASTER_SIZE);
+	char file[PATH_MAX];
 	int error;
 
-	error = parent_check(path, reason);
-	if (error != 0)
-		return error;
-	master = sodium_malloc(SECRETS_MASTER_SIZE);
 	if (master == NULL)
 		return reason_set(reason, ENOMEM, "no locked memory; raise RLIMIT_MEMLOCK");
 	randombytes_buf(master, SECRETS_MASTER_SIZE);
-	error = master_write(path, master);
+	snprintf(file, sizeof(file), "%s", path);
+	if (fingerprint != NULL) {
+		fingerprint_make(fingerprint, master);
+		snprintf(file, sizeof(file), "%.4000s.%s", path, fingerprint);
+	}
+	error = master_write(file, master);
 	sodium_free(master);
 	if (error == 0)
 		return 0;
-	return reason_set(reason, -error, "%s cannot be made: %s", path, strerror(-error));
+	return reason_set(reason, -error, "%s cannot be made: %s; check the owner of its directory",
+		file, strerror(-error));
+}
+
+int
+secrets_master_create(const char *path, struct reason *reason)
+{
+	int error = parent_check(path, reason);
+
+	return error != 0 ? error : master_make(path, NULL, reason);
+}
+
+int
+secrets_master_add(
+	const char *path, char fingerprint[SECRETS_FINGERPRINT_SIZE], struct reason *reason)
+{
+	int error = parent_check(path, reason);
+
+	return error != 0 ? error : master_make(path, fingerprint, reason);
 }

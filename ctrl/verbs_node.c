@@ -244,12 +244,14 @@ run_node_delete(struct verb_call *call)
 	return 0;
 }
 
-/* The newest epoch of the master that is loaded. */
+/* The epoch of that number, or (0) the newest, if its master is loaded. */
 static const struct registry_epoch *
-epoch_of_ours(const struct registry_node *node, const char *master)
+epoch_of_ours(
+	const struct registry_node *node, const struct secrets_realm *secrets, uint32_t number)
 {
 	for (unsigned i = 0; i < node->epoch_count; i++)
-		if (strcmp(node->epochs[i].master, master) == 0)
+		if ((number == 0 || node->epochs[i].epoch == number) &&
+			secrets_master_find(secrets, node->epochs[i].master) >= 0)
 			return &node->epochs[i];
 	return NULL;
 }
@@ -264,9 +266,11 @@ key_result(struct verb_call *call, unsigned realm_index, const struct registry_n
 		.epoch = epoch->epoch,
 		.suite = epoch->suite,
 	};
+	const struct secrets_realm *secrets = &call->ctrl->secrets[realm_index];
+	int master = secrets_master_find(secrets, epoch->master);
 	char text[NODE_KEY_TEXT_SIZE + 1];
 
-	kdf_node(key.key, call->ctrl->secrets[realm_index].key, node->node, epoch->epoch);
+	kdf_node(key.key, secrets->masters[master].key, node->node, epoch->epoch);
 	node_key_encode(text, &key);
 	call->result = json_pack("{s:s, s:I, s:i}", "key", text, "node", (json_int_t)node->node,
 		"epoch", epoch->epoch);
@@ -280,17 +284,24 @@ run_node_key(struct verb_call *call)
 {
 	const struct registry_epoch *epoch;
 	struct registry_node node;
+	uint32_t number = 0;
 	unsigned realm = 0;
 	int error;
 
 	error = verb_arg_realm(call, &realm);
 	if (error == 0)
 		error = verb_arg_node(call, realm, &node);
+	if (error == 0)
+		error = verb_arg_number(call, "epoch", 1, UINT16_MAX, &number);
 	if (error != 0)
 		return error;
-	epoch = epoch_of_ours(&node, call->ctrl->secrets[realm].fingerprint);
+	epoch = epoch_of_ours(&node, &call->ctrl->secrets[realm], number);
 	if (node.is_live && epoch != NULL)
 		return key_result(call, realm, &node, epoch);
+	if (node.is_live && number != 0)
+		return reason_set(&call->reason, ENOKEY,
+			"node %s has no key of epoch %u; see credgate node list", node.name,
+			number);
 	return reason_set(&call->reason, ENOKEY,
 		node.is_live
 			? "node %s has keys of another master secret only; revoke it and add it "
@@ -308,6 +319,6 @@ const struct verb verbs_node[] = {
 	{"node.list", run_node_list, 0, {"realm", "after", "name", NULL}},
 	{"node.revoke", run_node_revoke, VERB_CHANGES, {"realm", "name", "node", NULL}},
 	{"node.delete", run_node_delete, VERB_CHANGES, {"realm", "name", "node", NULL}},
-	{"node.key", run_node_key, VERB_TELLS_SECRET, {"realm", "name", "node", NULL}},
+	{"node.key", run_node_key, VERB_TELLS_SECRET, {"realm", "name", "node", "epoch", NULL}},
 	{NULL, NULL, 0, {NULL}},
 };

@@ -154,6 +154,49 @@ test_create(void **state)
 	secrets_realm_wipe(&secrets);
 }
 
+/* A new master beside the old: both in service, found by fingerprint, and gone when dropped. */
+static void
+test_second_master(void **state)
+{
+	char fingerprint[SECRETS_FINGERPRINT_SIZE], old[SECRETS_FINGERPRINT_SIZE], name[64];
+	int place;
+
+	(void)state;
+	assert_int_equal(secrets_master_create(fixture_path("m"), &reason), 0);
+	assert_int_equal(load("m"), 0);
+	strcpy(old, secrets.fingerprint);
+	assert_int_equal(secrets_master_add(fixture_path("m"), fingerprint, &reason), 0);
+	snprintf(name, sizeof(name), "m.%s", fingerprint);
+	assert_int_equal(
+		secrets_master_load(&secrets, fixture_path(name), 7, old, &reason), -EINVAL);
+	assert_int_equal(secrets_master_find(&secrets, fingerprint), -1);
+	place = secrets_master_load(&secrets, fixture_path(name), 7, fingerprint, &reason);
+	assert_int_equal(place, 1);
+	assert_string_equal(secrets.fingerprint, old);
+	secrets_master_use(&secrets, 1);
+	assert_string_equal(secrets.fingerprint, fingerprint);
+	assert_ptr_equal(secrets.key, secrets.masters[1].key);
+	assert_memory_not_equal(secrets.masters[0].key, secrets.masters[1].key, KDF_KEY_SIZE);
+	/* Read again, it is where it was. */
+	assert_int_equal(secrets_master_load(&secrets, fixture_path("m"), 7, NULL, &reason), 0);
+	secrets_master_drop(&secrets, 0);
+	assert_int_equal(secrets_master_find(&secrets, old), -1);
+	assert_int_equal(
+		secrets_master_load(&secrets, fixture_path("gone"), 7, NULL, &reason), -ENOENT);
+	/* Never more than there are places. */
+	for (unsigned i = 1; i < SECRETS_MASTERS_MAX; i++) {
+		assert_int_equal(secrets_master_add(fixture_path("m"), fingerprint, &reason), 0);
+		snprintf(name, sizeof(name), "m.%s", fingerprint);
+		assert_true(
+			secrets_master_load(&secrets, fixture_path(name), 7, NULL, &reason) >= 0);
+	}
+	assert_int_equal(secrets_master_add(fixture_path("m"), fingerprint, &reason), 0);
+	snprintf(name, sizeof(name), "m.%s", fingerprint);
+	assert_int_equal(
+		secrets_master_load(&secrets, fixture_path(name), 7, NULL, &reason), -ENOSPC);
+	secrets_realm_wipe(&secrets);
+}
+
 int
 main(void)
 {
@@ -163,6 +206,7 @@ main(void)
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_parents),
 		cmocka_unit_test(test_create),
+		cmocka_unit_test(test_second_master),
 	};
 
 	if (sodium_init() < 0)
