@@ -276,46 +276,85 @@ highwater_has_realm(const struct highwater *highwater, uint32_t realm)
 	return false;
 }
 
-/* A line that did not get to the disk in full is taken back, so that the next one starts clean. */
-static int
-line_append(struct highwater *highwater, const char *line, struct reason *reason)
-{
-	size_t length = strlen(line);
-	ssize_t written = write(highwater->fd, line, length);
-	int error;
+/* ---- appending ---- */
 
-	if (written == (ssize_t)length && fdatasync(highwater->fd) == 0) {
-		highwater->size += length;
-		return 0;
+static int
+bytes_write(int fd, const char *bytes, size_t size)
+{
+	while (size > 0) {
+		ssize_t written = write(fd, bytes, size);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return written < 0 ? -errno : -ENOSPC;
+		bytes += written;
+		size -= (size_t)written;
 	}
-	error = written >= 0 && written < (ssize_t)length ? ENOSPC : errno;
-	if (ftruncate(highwater->fd, (off_t)highwater->size) != 0)
-		error = EIO;
-	return reason_set(reason, error,
-		"the high-water file cannot be extended: %s; nothing was changed, make room on the "
-		"disk and ask again",
-		strerror(error));
+	return 0;
 }
 
+/* Lines that did not get to the disk in full are taken back, so that the next ones start clean. */
 static int
-mark_write(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
-	bool is_closed, struct reason *reason)
+lines_write(struct highwater *highwater, const char *lines, size_t size, struct reason *reason)
 {
-	struct highwater_mark mark = highwater_find(highwater, realm, node);
-	char line[LINE_SIZE];
-	struct entry *entry;
+	int error = bytes_write(highwater->fd, lines, size);
+
+	if (error == 0 && fdatasync(highwater->fd) != 0)
+		error = -errno;
+	if (error == 0) {
+		highwater->size += size;
+		return 0;
+	}
+	if (ftruncate(highwater->fd, (off_t)highwater->size) != 0)
+		error = -EIO;
+	return reason_set(reason, -error,
+		"the high-water file cannot be extended: %s; nothing was changed, make room on the "
+		"disk and ask again",
+		strerror(-error));
+}
+
+/* What the file lacks of `lines`, as text; its size. Entries are made, so that raising cannot fail. */
+static int
+lines_format(struct highwater *highwater, const struct highwater_line *lines, size_t count,
+	char *text, size_t *size)
+{
+	*size = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct highwater_line *line = &lines[i];
+		const struct entry *entry = entry_take(highwater, line->realm, line->node);
+
+		if (entry == NULL)
+			return -ENOMEM;
+		if (line->is_closed ? entry->mark.closed >= line->epoch
+				    : entry->mark.highest >= line->epoch)
+			continue;
+		*size += (size_t)snprintf(text + *size, LINE_SIZE, "%u %u %u%s\n", line->realm,
+			line->node, line->epoch, line->is_closed ? " closed" : "");
+	}
+	return 0;
+}
+
+int
+highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
+	struct reason *reason)
+{
+	char *text = malloc(count * LINE_SIZE + 1);
+	size_t size;
 	int error;
 
-	if (is_closed ? mark.closed >= epoch : mark.highest >= epoch)
-		return 0;
-	entry = entry_take(highwater, realm, node);
-	if (entry == NULL)
+	if (text == NULL || lines_format(highwater, lines, count, text, &size) != 0) {
+		free(text);
 		return reason_set(reason, ENOMEM, "no memory for the high-water file");
-	snprintf(
-		line, sizeof(line), "%u %u %u%s\n", realm, node, epoch, is_closed ? " closed" : "");
-	error = line_append(highwater, line, reason);
-	if (error == 0)
-		mark_raise(&entry->mark, epoch, is_closed);
+	}
+	error = size > 0 ? lines_write(highwater, text, size, reason) : 0;
+	for (size_t i = 0; error == 0 && i < count; i++) {
+		struct entry *entry = entry_take(highwater, lines[i].realm, lines[i].node);
+
+		if (entry != NULL)
+			mark_raise(&entry->mark, lines[i].epoch, lines[i].is_closed);
+	}
+	free(text);
 	return error;
 }
 
@@ -323,14 +362,18 @@ int
 highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct reason *reason)
 {
-	return mark_write(highwater, realm, node, epoch, false, reason);
+	const struct highwater_line line = {realm, node, epoch, false};
+
+	return highwater_append(highwater, &line, 1, reason);
 }
 
 int
 highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct reason *reason)
 {
-	return mark_write(highwater, realm, node, epoch, true, reason);
+	const struct highwater_line line = {realm, node, epoch, true};
+
+	return highwater_append(highwater, &line, 1, reason);
 }
 
 static bool

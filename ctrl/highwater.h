@@ -47,7 +47,19 @@ struct highwater_mark highwater_find(
 /* Is any node of the realm in the file? */
 bool highwater_has_realm(const struct highwater *highwater, uint32_t realm);
 
-/* Appends and makes durable; what is there already is not repeated. 0 or -errno with the cure. */
+struct highwater_line {
+	uint32_t realm;
+	uint32_t node;
+	uint16_t epoch;
+	bool is_closed;
+};
+
+/*
+ * Appends lines and makes them durable, all with one fdatasync; what is there already is not
+ * repeated. 0, or -errno with the cure: then none of them holds. The other two are of one line.
+ */
+int highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
+	struct reason *reason);
 int highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct reason *reason);
 int highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,

@@ -90,101 +90,10 @@ registry_close(struct registry *registry)
 {
 	if (registry == NULL)
 		return;
-	for (size_t i = 0; i < registry->unwritten.count; i++)
-		log_error("registry",
-			"node %u of realm id %u: its revocation could not be written in full; look "
-			"at "
-			"it after the next start, and revoke it again if it is live",
-			registry->unwritten.items[i].node, registry->unwritten.items[i].realm);
-	revocations_fini(&registry->unwritten);
+	registry_revocations_fini(registry);
 	registry_db_close(registry);
 	highwater_close(registry->highwater);
 	free(registry);
-}
-
-/* ---- revocations ---- */
-
-/*
- * The high-water file follows the database here: a crash in between is healed at the next start
- * (registry_reconcile), and a file that cannot be written does not keep a key alive.
- */
-static int
-highest_shut(struct registry *registry, uint32_t realm, uint32_t id, struct reason *reason)
-{
-	struct highwater_mark mark = highwater_find(registry->highwater, realm, id);
-
-	return mark.highest != 0
-		       ? highwater_shut(registry->highwater, realm, id, mark.highest, reason)
-		       : 0;
-}
-
-/* Both files are tried: either alone keeps the node out after a restart. */
-static int
-revocation_write(struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
-{
-	int shut, error = registry_db_begin(registry, reason);
-
-	if (error == 0) {
-		error = registry_db_run(registry, reason, SQL_EPOCHS_CLOSE, "iii", (int64_t)realm,
-			(int64_t)node, (int64_t)UINT16_MAX);
-		if (error == 0)
-			error = registry_db_run(registry, reason, SQL_NODE_STATE, "iiii",
-				(int64_t)realm, (int64_t)node, (int64_t)REGISTRY_NODE_REVOKED,
-				registry_now_s());
-		error = registry_db_finish(registry, error, reason);
-	}
-	shut = highest_shut(registry, realm, node, error == 0 ? reason : NULL);
-	return error != 0 ? error : shut;
-}
-
-int
-registry_node_revoke(
-	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
-{
-	int error = revocation_write(registry, realm, node, reason);
-
-	if (error == 0)
-		return 0;
-	if (revocations_has(&registry->unwritten, realm, node))
-		return 1;
-	if (revocations_add(&registry->unwritten, realm, node) != 0)
-		return reason_set(reason, ENOMEM,
-			"node %u is refused from now on, but only until the next start: neither "
-			"disk nor memory has room for its revocation; make room and ask again",
-			node);
-	log_warning("registry",
-		"node %u of realm id %u: its revocation is in force, but not yet on disk: %s; "
-		"writing it is tried again each second",
-		node, realm, strerror(-error));
-	return 1;
-}
-
-int
-registry_sync(struct registry *registry, struct reason *reason)
-{
-	struct revocations *unwritten = &registry->unwritten;
-	int error = 0;
-
-	if (unwritten->count == 0)
-		return 0;
-	/* Somebody else's lock on the database must not hold up the event loop each second. */
-	sqlite3_busy_timeout(registry->db, 0);
-	while (error == 0 && unwritten->count > 0) {
-		const struct revocation *last = &unwritten->items[unwritten->count - 1];
-
-		error = revocation_write(registry, last->realm, last->node, reason);
-		unwritten->count -= error == 0;
-	}
-	sqlite3_busy_timeout(registry->db, REGISTRY_BUSY_TIMEOUT_MS);
-	if (error == 0)
-		log_info("registry", "all revocations are on disk");
-	return error;
-}
-
-size_t
-registry_unwritten(const struct registry *registry)
-{
-	return registry->unwritten.count;
 }
 
 /* ---- changing ---- */
@@ -192,8 +101,9 @@ registry_unwritten(const struct registry *registry)
 int
 registry_change_begin(struct registry *registry, struct reason *reason)
 {
-	int error = registry_sync(registry, reason);
+	int error;
 
+	error = registry_sync(registry, reason);
 	return error != 0 ? error : registry_db_begin(registry, reason);
 }
 
@@ -284,20 +194,6 @@ node_make(struct registry *registry, const struct registry_request *request, uin
 	return error;
 }
 
-static int
-prefixes_write(struct registry *registry, const struct registry_request *request, uint32_t id,
-	struct reason *reason)
-{
-	int error = registry_db_run(
-		registry, reason, SQL_PREFIXES_DROP, "ii", (int64_t)request->realm, (int64_t)id);
-
-	for (unsigned i = 0; error == 0 && i < request->prefix_count; i++)
-		error = registry_db_run(registry, reason, SQL_PREFIX_MAKE, "iiiai",
-			(int64_t)request->realm, (int64_t)id, (int64_t)i,
-			request->prefixes[i].address, (int64_t)request->prefixes[i].bits);
-	return error;
-}
-
 static struct registry_epoch
 epoch_asked(const struct registry_request *request, uint16_t number)
 {
@@ -372,8 +268,8 @@ epoch_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoc
 	error = registry_db_run(registry, reason, SQL_EPOCH_OPEN, "iii", (int64_t)realm,
 		(int64_t)id, (int64_t)epoch);
 	if (error == 0)
-		error = registry_db_run(registry, reason, SQL_NODE_STATE, "iiii", (int64_t)realm,
-			(int64_t)id, (int64_t)REGISTRY_NODE_LIVE, registry_now_s());
+		error = registry_db_run(registry, reason, SQL_NODE_OPEN, "iii", (int64_t)realm,
+			(int64_t)id, registry_now_s());
 	return registry_db_finish(registry, error, reason);
 }
 
@@ -417,8 +313,8 @@ node_prepare(struct registry *registry, const struct registry_request *request, 
 	error = state == 1 ? 0 : node_make(registry, request, id, &used, reason);
 	if (error == 0)
 		error = epoch_next(request, used, epoch, reason);
-	if (error == 0 && request->has_prefixes)
-		error = prefixes_write(registry, request, *id, reason);
+	if (error == 0)
+		error = registry_lists_write(registry, request, *id, reason);
 	if (error == 0)
 		error = epoch_make(registry, request, *id, *epoch, reason);
 	return error;
@@ -513,7 +409,7 @@ registry_node_delete(
 			registry, reason, steps[i], "ii", (int64_t)realm, (int64_t)node);
 	error = registry_db_finish(registry, error, reason);
 	/* The tombstone is written; the next start makes up for what the file lacks. */
-	if (error == 0 && highest_shut(registry, realm, node, reason) != 0)
+	if (error == 0 && registry_highest_shut(registry, realm, node, reason) != 0)
 		log_warning("registry", "node %u of realm id %u is deleted, but %s", node, realm,
 			reason->text);
 	return error;

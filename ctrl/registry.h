@@ -18,6 +18,7 @@
 
 #include "ctrl/highwater.h"
 #include "ctrl/reason.h"
+#include "ctrl/revocations.h"
 #include "ctrl/secrets.h"
 #include "dataplane/table.h"
 
@@ -57,7 +58,7 @@ struct registry_node {
 	char note[REGISTRY_NOTE_SIZE]; /* why it is revoked or suspended */
 };
 
-/* What node_add and node_rotate need; zero is "not given" apart from realm, nodes_max, master. */
+/* What node_add, node_rotate and node_set need; zero is "not given" apart from realm, nodes_max, master. */
 struct registry_request {
 	uint32_t realm;
 	const char *realm_name; /* for messages */
@@ -70,6 +71,10 @@ struct registry_request {
 	const struct registry_prefix *prefixes;
 	unsigned prefix_count;
 	bool has_prefixes; /* else a node added again keeps those it had */
+	const char (*roles)[REGISTRY_ROLE_SIZE];
+	unsigned role_count;
+	bool has_roles;     /* likewise */
+	const char *rename; /* node_set: the new name */
 	const char *master;
 	/*
 	 * If given: may the node be as it is going to be? Asked before anything is committed; what
@@ -124,10 +129,27 @@ int registry_node_rotate(struct registry *registry, const struct registry_reques
 	uint32_t until_s, struct registry_node *node, struct reason *reason);
 
 /*
- * Closes all epochs of a node. Again for a revoked one: 0. Returns 1, with the reason, if it could
- * not be written: from now on the node is revoked for every function here, and registry_sync tries
- * again. -ENOMEM if it could not even be remembered.
+ * Changes prefixes, roles and name, as far as the request has them, and no key. `node` gets the
+ * result. -EEXIST if the new name is another node's.
  */
+int registry_node_set(struct registry *registry, const struct registry_request *request,
+	struct registry_node *node, struct reason *reason);
+
+/*
+ * Suspends a live node, or takes that back; `note` (NULL: none) says why. Its keys stay. A revoked
+ * node stays as it is. 0 or -errno.
+ */
+int registry_node_suspend(struct registry *registry, uint32_t realm, uint32_t node,
+	bool is_suspended, const char *note, struct reason *reason);
+
+/*
+ * Closes all epochs of nodes, in one transaction; a `note` of NULL leaves that of each as it is.
+ * Again for a revoked one: 0. Returns 1, with the reason, if it could not be written: from now on
+ * the nodes are revoked for every function here, and registry_sync tries again. -ENOMEM if it could
+ * not even be remembered. The other is of one node.
+ */
+int registry_revoke(struct registry *registry, const struct revocation *items, size_t count,
+	const char *note, struct reason *reason);
 int registry_node_revoke(
 	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);
 

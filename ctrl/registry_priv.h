@@ -4,7 +4,8 @@
 /*
  * What the files of the registry share: the database, its schema and its statements
  * (registry_db.c), the database against the high-water file (registry_marks.c), the reading of
- * nodes (registry_rows.c), their changes (registry.c) and documents (registry_documents.c).
+ * nodes (registry_rows.c), their changes (registry.c, registry_set.c), revocations
+ * (registry_revoke.c) and documents (registry_documents.c).
  */
 
 #include <sqlite3.h>
@@ -65,6 +66,15 @@ enum registry_epoch_state {
 		      " WHERE realm = ?1 AND node = ?2")                                           \
 	X(NODE_STATE, "UPDATE nodes SET state = ?3, changed_s = ?4"                                \
 		      " WHERE realm = ?1 AND node = ?2")                                           \
+	X(NODE_OPEN, "UPDATE nodes SET state = 1, changed_s = ?3,"                                 \
+		     " note = CASE state WHEN 1 THEN note ELSE '' END"                             \
+		     " WHERE realm = ?1 AND node = ?2")                                            \
+	X(NODE_REVOKE, "UPDATE nodes SET state = 2, is_suspended = 0, changed_s = ?3,"             \
+		       " note = coalesce(?4, note) WHERE realm = ?1 AND node = ?2")                \
+	X(NODE_SUSPEND, "UPDATE nodes SET is_suspended = ?3, note = ?4, changed_s = ?5"            \
+			" WHERE realm = ?1 AND node = ?2 AND state = 1")                           \
+	X(NODE_RENAME, "UPDATE nodes SET name = ?3 WHERE realm = ?1 AND node = ?2")                \
+	X(NODE_TOUCH, "UPDATE nodes SET changed_s = ?3 WHERE realm = ?1 AND node = ?2")            \
 	X(NODE_DROP, "DELETE FROM nodes WHERE realm = ?1 AND node = ?2")                           \
 	X(EPOCH_MAKE, "INSERT INTO epochs(realm, node, epoch, suite, state, not_before_s,"         \
 		      " not_after_s, master, opened_s) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7,"      \
@@ -81,6 +91,7 @@ enum registry_epoch_state {
 		       " VALUES(?1, ?2, ?3, ?4, ?5)")                                              \
 	X(PREFIXES_DROP, "DELETE FROM prefixes WHERE realm = ?1 AND node = ?2")                    \
 	X(ROLES_OF, "SELECT role FROM roles WHERE realm = ?1 AND node = ?2 ORDER BY role LIMIT 8") \
+	X(ROLE_MAKE, "INSERT OR IGNORE INTO roles(realm, node, role) VALUES(?1, ?2, ?3)")          \
 	X(ROLES_DROP, "DELETE FROM roles WHERE realm = ?1 AND node = ?2")                          \
 	X(DOCUMENT_LAST, "SELECT max(version) FROM documents WHERE realm = ?1 AND kind = ?2")      \
 	X(DOCUMENT_MAKE, "INSERT INTO documents(realm, kind, version, text, who, added_s)"         \
@@ -147,6 +158,21 @@ int registry_db_finish(struct registry *registry, int error, struct reason *reas
 
 /* Begins a change behind all revocations: it must not be overtaken by one that came before it. */
 int registry_change_begin(struct registry *registry, struct reason *reason);
+
+/* ---- registry_revoke.c ---- */
+
+/* Notes in the high-water file that all epochs of the node are over. 0 or -errno. */
+int registry_highest_shut(
+	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);
+
+/* Says which revocations are lost with the process. */
+void registry_revocations_fini(struct registry *registry);
+
+/* ---- registry_set.c ---- */
+
+/* Prefixes and roles of the node, if the request has them. */
+int registry_lists_write(struct registry *registry, const struct registry_request *request,
+	uint32_t id, struct reason *reason);
 
 /* ---- registry_marks.c ---- */
 
