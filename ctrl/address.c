@@ -70,6 +70,17 @@ address_has_host_bits(const uint8_t address[16], uint8_t bits)
 	return 0;
 }
 
+bool
+address_is_in(const uint8_t address[16], const uint8_t prefix[16], uint8_t bits)
+{
+	unsigned bytes = bits / 8, rest = bits % 8;
+	uint8_t mask = (uint8_t)(0xff00u >> rest);
+
+	if (memcmp(address, prefix, bytes) != 0)
+		return false;
+	return rest == 0 || ((address[bytes] ^ prefix[bytes]) & mask) == 0;
+}
+
 void
 address_format(char text[ADDRESS_TEXT_SIZE], const uint8_t address[16], uint8_t bits, int is_short)
 {

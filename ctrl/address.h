@@ -3,6 +3,7 @@
 
 /* Addresses and prefixes between text and 16 bytes (IPv4 as ::ffff:a.b.c.d). */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ADDRESS_TEXT_SIZE 64u
@@ -15,6 +16,9 @@ const char *address_parse(const char *text, uint8_t address[16], uint8_t *bits);
 
 /* Does anything but zero stand behind the first `bits` bits? */
 int address_has_host_bits(const uint8_t address[16], uint8_t bits);
+
+/* Are the first `bits` bits those of `prefix`? */
+bool address_is_in(const uint8_t address[16], const uint8_t prefix[16], uint8_t bits);
 
 /* "10.0.0.1/24"; without "/..." if it is the whole length and `is_short` is set. */
 void address_format(

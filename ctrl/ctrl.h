@@ -83,8 +83,24 @@ int nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *
 	struct registry_node *node, struct reason *reason);
 int nodes_rotate(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
 	uint32_t until_s, struct registry_node *node, struct reason *reason);
+int nodes_set(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
+	struct registry_node *node, struct reason *reason);
+int nodes_suspend(struct ctrl *ctrl, unsigned realm_index, uint32_t node, bool is_suspended,
+	const char *note, struct reason *reason);
+
 int nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason);
+
+/*
+ * Revokes many nodes: all of them go out of force with one generation, for which it waits
+ * NODES_IN_FORCE_WAIT_US at most, before anything is written. *in_force_us gets the time from
+ * `begun_us` (monotonic) until every running worker used it, or 0 if that was not seen. Returns as
+ * registry_revoke. The registry takes about 5 us per node.
+ */
+#define NODES_IN_FORCE_WAIT_US 50000u
+int nodes_revoke_many(struct ctrl *ctrl, unsigned realm_index,
+	const struct registry_selection *selection, const char *note, uint64_t begun_us,
+	uint64_t *in_force_us, struct reason *reason);
 int nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason);
 

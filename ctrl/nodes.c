@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Nodes of a running gateway: from the registry into key table and replay windows. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ctrl/clock.h"
 #include "ctrl/ctrl.h"
@@ -61,6 +63,11 @@ node_derive(const struct ctrl *ctrl, unsigned realm_index, struct registry_node 
 	unsigned foreign = epochs_keep_ours(node, &ctrl->secrets[realm_index]);
 
 	epochs_drop_ended(node, ended_before_s(&ctrl->config->realms[realm_index]));
+	/* Its keys stay in the registry, and come back when it is resumed. */
+	if (node->is_suspended) {
+		node->is_live = false;
+		node->epoch_count = 0;
+	}
 	return foreign;
 }
 
@@ -231,25 +238,114 @@ nodes_rotate(struct ctrl *ctrl, unsigned realm_index, struct registry_request *r
 	return error != 0 ? error : changed_put(ctrl, realm_index, node, reason);
 }
 
+int
+nodes_set(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
+	struct registry_node *node, struct reason *reason)
+{
+	struct admission admission = {ctrl, realm_index};
+	int error = 0;
+
+	request_complete(&admission, request);
+	if (request->has_prefixes)
+		error = prefixes_check(ctrl, &ctrl->config->realms[realm_index], request, reason);
+	if (error == 0)
+		error = registry_node_set(ctrl->registry, request, node, reason);
+	return error != 0 ? error : changed_put(ctrl, realm_index, node, reason);
+}
+
+int
+nodes_suspend(struct ctrl *ctrl, unsigned realm_index, uint32_t id, bool is_suspended,
+	const char *note, struct reason *reason)
+{
+	const struct config_realm *realm = &ctrl->config->realms[realm_index];
+	struct registry_node node;
+	int error;
+
+	error = registry_node_suspend(ctrl->registry, realm->id, id, is_suspended, note, reason);
+	if (error == 0)
+		error = registry_node_find(
+			ctrl->registry, realm->id, realm->name, NULL, id, &node, reason);
+	return error != 0 ? error : changed_put(ctrl, realm_index, &node, reason);
+}
+
+/* Out of the key table, but for those above nodes_max, which are not in it anyway. */
+static int
+revoked_put(struct ctrl *ctrl, unsigned realm_index, uint32_t id, uint16_t highest,
+	struct reason *reason)
+{
+	struct registry_node revoked = {
+		.realm = ctrl->config->realms[realm_index].id,
+		.node = id,
+		.highest = highest,
+	};
+
+	return id <= ctrl->config->realms[realm_index].nodes_max
+		       ? node_put(ctrl, realm_index, &revoked, reason)
+		       : 0;
+}
+
 /* In force before anything is written: a full disk must not keep a stolen key alive. */
 int
 nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason)
 {
-	struct registry_node revoked = *node;
-	int error;
+	const struct revocation item = {node->realm, node->node};
+	int error = revoked_put(ctrl, realm_index, node->node, node->highest, reason);
 
-	revoked.is_live = false;
-	revoked.epoch_count = 0;
-	/* Above nodes_max it is not in the key table anyway. */
-	if (node->node <= ctrl->config->realms[realm_index].nodes_max) {
-		error = node_put(ctrl, realm_index, &revoked, reason);
-		if (error != 0)
-			return error;
-		/* If a worker holds the other half, the caller's uptake publishes. */
-		keytable_publish(ctrl->keys);
+	if (error != 0)
+		return error;
+	/* If a worker holds the other half, the caller's uptake publishes. */
+	keytable_publish(ctrl->keys);
+	return registry_revoke(ctrl->registry, &item, 1, node->note, reason);
+}
+
+/* Publishes and waits until every running worker has it: a worker that polls needs microseconds. */
+static uint64_t
+force(struct ctrl *ctrl, uint64_t begun_us)
+{
+	const struct timespec pause = {0, 20000};
+	uint64_t now_us, until_us = clock_mono_us() + NODES_IN_FORCE_WAIT_US;
+	bool is_published = false;
+
+	do {
+		is_published = is_published || keytable_publish(ctrl->keys) == 0;
+		if (is_published) {
+			struct keytable_uptake uptake =
+				keytable_uptake(ctrl->keys, keytable_generation(ctrl->keys));
+
+			if (uptake.running == uptake.current)
+				return clock_mono_us() - begun_us;
+		}
+		nanosleep(&pause, NULL);
+		now_us = clock_mono_us();
+	} while (now_us < until_us);
+	return 0;
+}
+
+int
+nodes_revoke_many(struct ctrl *ctrl, unsigned realm_index,
+	const struct registry_selection *selection, const char *note, uint64_t begun_us,
+	uint64_t *in_force_us, struct reason *reason)
+{
+	struct revocation *items = calloc(selection->count, sizeof(*items));
+	int error = 0;
+
+	*in_force_us = 0;
+	if (items == NULL)
+		return reason_set(reason, ENOMEM, "no memory for %zu revocations: revoke fewer",
+			selection->count);
+	for (size_t i = 0; error == 0 && i < selection->count; i++) {
+		const struct registry_selected *node = &selection->items[i];
+
+		items[i] = (struct revocation){ctrl->config->realms[realm_index].id, node->node};
+		error = revoked_put(ctrl, realm_index, node->node, node->highest, reason);
 	}
-	return registry_node_revoke(ctrl->registry, node->realm, node->node, reason);
+	if (error == 0) {
+		*in_force_us = force(ctrl, begun_us);
+		error = registry_revoke(ctrl->registry, items, selection->count, note, reason);
+	}
+	free(items);
+	return error;
 }
 
 int

@@ -93,6 +93,14 @@ enum registry_epoch_state {
 	X(ROLES_OF, "SELECT role FROM roles WHERE realm = ?1 AND node = ?2 ORDER BY role LIMIT 8") \
 	X(ROLE_MAKE, "INSERT OR IGNORE INTO roles(realm, node, role) VALUES(?1, ?2, ?3)")          \
 	X(ROLES_DROP, "DELETE FROM roles WHERE realm = ?1 AND node = ?2")                          \
+	X(SELECT_NAME, "SELECT node, highest, state FROM nodes WHERE realm = ?1 AND name = ?2")    \
+	X(SELECT_ROLE, "SELECT n.node, n.highest, n.state FROM roles r JOIN nodes n"               \
+		       " ON n.realm = r.realm AND n.node = r.node"                                 \
+		       " WHERE r.realm = ?1 AND r.role = ?2 ORDER BY r.node")                      \
+	X(SELECT_PREFIXES,                                                                         \
+		"SELECT p.node, n.highest, n.state, p.address, p.bits"                             \
+		" FROM prefixes p JOIN nodes n ON n.realm = p.realm AND n.node = p.node"           \
+		" WHERE p.realm = ?1 ORDER BY p.node")                                             \
 	X(DOCUMENT_LAST, "SELECT max(version) FROM documents WHERE realm = ?1 AND kind = ?2")      \
 	X(DOCUMENT_MAKE, "INSERT INTO documents(realm, kind, version, text, who, added_s)"         \
 			 " VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                        \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Arguments of verbs: each is there and right, or one line says what is wrong with it. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ctrl/address.h"
@@ -116,6 +117,116 @@ prefix_parse(struct verb_call *call, const json_t *text, struct registry_prefix 
 			"out for one address",
 			json_string_value(text));
 	return 0;
+}
+
+static bool
+is_role(const char *role)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+	size_t length = role != NULL ? strlen(role) : 0;
+
+	return length > 0 && length < REGISTRY_ROLE_SIZE && strspn(role, letters) == length &&
+	       role[0] != '-' && role[0] != '.';
+}
+
+/* Adds to the set, which stays sorted. */
+static int
+role_add(struct verb_call *call, struct verb_roles *roles, const char *role)
+{
+	unsigned at = 0;
+
+	while (at < roles->count && strcmp(roles->items[at], role) < 0)
+		at++;
+	if (at < roles->count && strcmp(roles->items[at], role) == 0)
+		return 0;
+	if (roles->count == REGISTRY_ROLES_MAX)
+		return reason_set(&call->reason, EINVAL,
+			"a node has at most %u roles; take one away first", REGISTRY_ROLES_MAX);
+	memmove(roles->items[at + 1], roles->items[at],
+		(roles->count - at) * sizeof(roles->items[0]));
+	snprintf(roles->items[at], sizeof(roles->items[at]), "%s", role);
+	roles->count++;
+	return 0;
+}
+
+static void
+role_drop(struct verb_roles *roles, const char *role)
+{
+	for (unsigned at = 0; at < roles->count; at++)
+		if (strcmp(roles->items[at], role) == 0) {
+			roles->count--;
+			memmove(roles->items[at], roles->items[at + 1],
+				(roles->count - at) * sizeof(roles->items[0]));
+			return;
+		}
+}
+
+int
+verb_arg_role(struct verb_call *call, const json_t *arg, const char **role)
+{
+	*role = json_string_value(arg);
+	if (is_role(*role))
+		return 0;
+	return reason_set(&call->reason, EINVAL,
+		"\"%.40s\" is no role: use up to %u letters, digits, '.', '_' and '-', and begin "
+		"with a letter or digit",
+		*role != NULL ? *role : "", REGISTRY_ROLE_SIZE - 1);
+}
+
+/* Each role of a list into the set, or out of it. */
+static int
+roles_apply(struct verb_call *call, const json_t *list, struct verb_roles *roles, bool is_drop)
+{
+	const json_t *item;
+	const char *role;
+	size_t i;
+
+	if (list != NULL && !json_is_array(list))
+		return verb_fail(call, EINVAL, "roles must be a list of texts");
+	json_array_foreach(list, i, item)
+	{
+		int error = verb_arg_role(call, item, &role);
+
+		if (error == 0 && is_drop)
+			role_drop(roles, role);
+		else if (error == 0)
+			error = role_add(call, roles, role);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+int
+verb_arg_roles(struct verb_call *call, struct registry_request *request, struct verb_roles *roles)
+{
+	const json_t *all = json_object_get(call->args, "roles");
+	const json_t *more = json_object_get(call->args, "add_roles");
+	const json_t *less = json_object_get(call->args, "drop_roles");
+	int error;
+
+	if (all == NULL && more == NULL && less == NULL)
+		return 0;
+	if (all != NULL)
+		roles->count = 0;
+	error = roles_apply(call, all, roles, false);
+	if (error == 0)
+		error = roles_apply(call, less, roles, true);
+	if (error == 0)
+		error = roles_apply(call, more, roles, false);
+	request->roles = (const char(*)[REGISTRY_ROLE_SIZE])roles->items;
+	request->role_count = roles->count;
+	request->has_roles = true;
+	return error;
+}
+
+int
+verb_arg_prefix(struct verb_call *call, const char *name, struct registry_prefix *prefix)
+{
+	const json_t *arg = json_object_get(call->args, name);
+
+	return arg != NULL ? prefix_parse(call, arg, prefix) : 0;
 }
 
 int

@@ -4,7 +4,8 @@
 
 #include "ctrl/verbs_priv.h"
 
-static const struct verb *const tables[] = {verbs_gateway, verbs_realm, verbs_node};
+static const struct verb *const tables[] = {
+	verbs_gateway, verbs_realm, verbs_node, verbs_node_state};
 
 static const struct verb *
 verb_find(const char *name)

@@ -12,6 +12,8 @@
 
 /* Nodes in one answer: with 16 prefixes and 8 epochs each, still below 1 MiB. */
 #define LIST_NODES_MAX 512u
+/* Nodes that one request looks at, however few of them are wanted: some 10 ms. */
+#define LIST_SCAN_MAX 1024u
 
 static int
 arg_epoch(struct verb_call *call, struct registry_request *request)
@@ -69,18 +71,40 @@ prefixes_json(const struct registry_node *node)
 }
 
 static json_t *
+roles_json(const struct registry_node *node)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < node->role_count; i++)
+		json_array_append_new(list, json_string(node->roles[i]));
+	return list;
+}
+
+const char *
+verb_node_state(const struct registry_node *node)
+{
+	if (!node->is_live)
+		return "revoked";
+	return node->is_suspended ? "suspended" : "live";
+}
+
+static json_t *
 node_json(const struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node)
 {
 	const struct config_realm *realm = &ctrl->config->realms[realm_index];
 	uint64_t seen_us = 0;
+	json_t *object;
 
 	if (node->node <= realm->nodes_max)
 		seen_us = ctrl->shared.store.nodes[ctrl->bases[realm_index] + node->node]
 				  .last_seen_us;
-	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:I}", "node", (json_int_t)node->node, "name",
-		node->name, "state", node->is_live ? "live" : "revoked", "epochs",
-		epochs_json(node), "prefixes", prefixes_json(node), "last_seen_us",
+	object = json_pack("{s:I, s:s, s:s, s:o, s:o, s:o, s:I}", "node", (json_int_t)node->node,
+		"name", node->name, "state", verb_node_state(node), "epochs", epochs_json(node),
+		"prefixes", prefixes_json(node), "roles", roles_json(node), "last_seen_us",
 		(json_int_t)(seen_us & INT64_MAX));
+	if (node->note[0] != '\0')
+		json_object_set_new(object, "note", json_string(node->note));
+	return object;
 }
 
 /* What add and rotate answer. */
@@ -101,6 +125,7 @@ run_node_add(struct verb_call *call)
 {
 	struct registry_prefix prefixes[TABLE_NODE_PREFIXES_MAX];
 	struct registry_request request = {0};
+	struct verb_roles roles = {.count = 0};
 	struct registry_node node;
 	unsigned realm = 0;
 	int error;
@@ -116,6 +141,8 @@ run_node_add(struct verb_call *call)
 		error = arg_epoch(call, &request);
 	if (error == 0)
 		error = verb_arg_prefixes(call, &request, prefixes);
+	if (error == 0)
+		error = verb_arg_roles(call, &request, &roles);
 	if (error == 0)
 		error = nodes_add(call->ctrl, realm, &request, &node, &call->reason);
 	return error != 0 ? error : added_result(call, realm, &node);
@@ -146,23 +173,78 @@ run_node_rotate(struct verb_call *call)
 struct listing {
 	const struct ctrl *ctrl;
 	unsigned realm_index;
+	const char *role; /* filters; NULL: any */
+	const char *state;
+	struct registry_prefix prefix;
+	bool has_prefix; /* only nodes with a prefix inside it */
 	json_t *nodes;
 	uint32_t last;
+	unsigned scanned;
 	bool has_more;
 };
+
+static bool
+has_role(const struct registry_node *node, const char *role)
+{
+	for (unsigned i = 0; i < node->role_count; i++)
+		if (strcmp(node->roles[i], role) == 0)
+			return true;
+	return false;
+}
+
+static bool
+has_prefix_in(const struct registry_node *node, const struct registry_prefix *prefix)
+{
+	for (unsigned i = 0; i < node->prefix_count; i++)
+		if (node->prefixes[i].bits >= prefix->bits &&
+			address_is_in(node->prefixes[i].address, prefix->address, prefix->bits))
+			return true;
+	return false;
+}
+
+static bool
+is_listed(const struct listing *listing, const struct registry_node *node)
+{
+	if (listing->role != NULL && !has_role(node, listing->role))
+		return false;
+	if (listing->state != NULL && strcmp(listing->state, verb_node_state(node)) != 0)
+		return false;
+	return !listing->has_prefix || has_prefix_in(node, &listing->prefix);
+}
 
 static bool
 list_one(const struct registry_node *node, void *context)
 {
 	struct listing *listing = context;
 
-	if (json_array_size(listing->nodes) == LIST_NODES_MAX) {
+	if (json_array_size(listing->nodes) == LIST_NODES_MAX ||
+		listing->scanned == LIST_SCAN_MAX) {
 		listing->has_more = true;
 		return false;
 	}
-	json_array_append_new(listing->nodes, node_json(listing->ctrl, listing->realm_index, node));
+	if (is_listed(listing, node))
+		json_array_append_new(
+			listing->nodes, node_json(listing->ctrl, listing->realm_index, node));
 	listing->last = node->node;
+	listing->scanned++;
 	return true;
+}
+
+static int
+list_filters(struct verb_call *call, struct listing *listing)
+{
+	const json_t *role = json_object_get(call->args, "role");
+	int error = verb_arg_text(call, "state", &listing->state);
+
+	if (error == 0 && role != NULL)
+		error = verb_arg_role(call, role, &listing->role);
+	if (error == 0)
+		error = verb_arg_prefix(call, "prefix", &listing->prefix);
+	listing->has_prefix = json_object_get(call->args, "prefix") != NULL;
+	if (error == 0 && listing->state != NULL && strcmp(listing->state, "live") != 0 &&
+		strcmp(listing->state, "suspended") != 0 && strcmp(listing->state, "revoked") != 0)
+		error = verb_fail(call, EINVAL, "state must be live, suspended or revoked");
+	return error;
 }
 
 static int
@@ -171,6 +253,8 @@ list_many(struct verb_call *call, struct listing *listing)
 	uint32_t realm = call->ctrl->config->realms[listing->realm_index].id, after = 0;
 	int error = verb_arg_number(call, "after", 0, UINT32_MAX, &after);
 
+	if (error == 0)
+		error = list_filters(call, listing);
 	if (error == 0)
 		error = registry_walk(
 			call->ctrl->registry, realm, after, list_one, listing, &call->reason);
@@ -199,30 +283,6 @@ run_node_list(struct verb_call *call)
 	if (listing.has_more)
 		json_object_set_new(call->result, "next", json_integer((json_int_t)listing.last));
 	return error;
-}
-
-static int
-run_node_revoke(struct verb_call *call)
-{
-	struct registry_node node;
-	unsigned realm = 0;
-	int error;
-
-	error = verb_arg_realm(call, &realm);
-	if (error == 0)
-		error = verb_arg_node(call, realm, &node);
-	if (error == 0)
-		error = nodes_revoke(call->ctrl, realm, &node, &call->reason);
-	if (error < 0)
-		return error;
-	call->is_change = true;
-	call->result = json_pack("{s:I}", "node", (json_int_t)node.node);
-	if (error > 0)
-		json_object_set_new(call->result, "warning",
-			json_sprintf("in force now, but not yet on disk: %s; until it is, a "
-				     "restart forgets it: make room on the disk",
-				strerror(call->reason.error)));
-	return 0;
 }
 
 static int
@@ -312,12 +372,12 @@ run_node_key(struct verb_call *call)
 
 const struct verb verbs_node[] = {
 	{"node.add", run_node_add, VERB_CHANGES,
-		{"realm", "name", "prefixes", "suite", "node", "not_before_s", "not_after_s",
-			NULL}},
+		{"realm", "name", "prefixes", "roles", "suite", "node", "not_before_s",
+			"not_after_s", NULL}},
 	{"node.rotate", run_node_rotate, VERB_CHANGES,
 		{"realm", "name", "node", "suite", "not_before_s", "not_after_s", "until_s", NULL}},
-	{"node.list", run_node_list, 0, {"realm", "after", "name", NULL}},
-	{"node.revoke", run_node_revoke, VERB_CHANGES, {"realm", "name", "node", NULL}},
+	{"node.list", run_node_list, 0,
+		{"realm", "after", "name", "role", "state", "prefix", NULL}},
 	{"node.delete", run_node_delete, VERB_CHANGES, {"realm", "name", "node", NULL}},
 	{"node.key", run_node_key, VERB_TELLS_SECRET, {"realm", "name", "node", "epoch", NULL}},
 	{NULL, NULL, 0, {NULL}},

@@ -25,6 +25,7 @@ struct verb {
 extern const struct verb verbs_gateway[];
 extern const struct verb verbs_realm[];
 extern const struct verb verbs_node[];
+extern const struct verb verbs_node_state[];
 
 /* ---- verb_args.c: 0, or -errno with call->reason ---- */
 
@@ -50,3 +51,27 @@ int verb_name_check(struct verb_call *call, const char *name);
 /* The list `prefixes` into the request, if it is there. */
 int verb_arg_prefixes(struct verb_call *call, struct registry_request *request,
 	struct registry_prefix prefixes[TABLE_NODE_PREFIXES_MAX]);
+
+/* A prefix; *prefix stays if it is not there. */
+int verb_arg_prefix(struct verb_call *call, const char *name, struct registry_prefix *prefix);
+
+/* A sorted set. */
+struct verb_roles {
+	char items[REGISTRY_ROLES_MAX + 1][REGISTRY_ROLE_SIZE];
+	unsigned count;
+};
+
+/* One role: `arg` MUST be a text that may be a role's. */
+int verb_arg_role(struct verb_call *call, const json_t *arg, const char **role);
+
+/*
+ * `roles` in place of what the set has, then without `drop_roles` and with `add_roles`, into the
+ * request, if one of them is there. `roles` comes with what the node has, and MUST outlive it.
+ */
+int verb_arg_roles(
+	struct verb_call *call, struct registry_request *request, struct verb_roles *roles);
+
+/* ---- verbs_node.c ---- */
+
+/* "live", "suspended" or "revoked" */
+const char *verb_node_state(const struct registry_node *node);

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Nodes as an inventory: roles, names, prefixes, suspension, and revoking many at once, over the
+ * verbs of a gateway that is real but for its dataplane.
+ */
+#include "tests/unit/ctrl/ctrl_fixture.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "ctrl/ctrl.h"
+#include "ctrl/verbs.h"
+
+#define NODES_MAX 400u
+
+static struct ctrl ctrl;
+static struct reason reason;
+
+static void
+gateway_start(void)
+{
+	const struct starter_config starter = {.program = "/bin/false"};
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"run_dir: %s/run\nstate_dir: %s/state\n"
+		"users: {control: 61001, dataplane: 61002}\n"
+		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
+		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
+		"realms: [{name: lab, id: 7, nodes_max: %u, window_bits: 64}]\n"
+		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
+		fixture_dir, fixture_dir, NODES_MAX);
+	fixture_write_text("c.yaml", text);
+	memset(&ctrl, 0, sizeof(ctrl));
+	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
+	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
+	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
+		fail_msg("%s", reason.text);
+}
+
+static void
+gateway_stop(void)
+{
+	ctrl_fini(&ctrl);
+	config_destroy(ctrl.config);
+	starter_stop(&ctrl.starter);
+}
+
+static int
+setup(void **state)
+{
+	const uint8_t master[32] = {9};
+
+	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
+		mkdir(fixture_path("state"), 0700) != 0)
+		return -1;
+	fixture_write("state/lab.master", master, sizeof(master), 0600);
+	gateway_start();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	gateway_stop();
+	return fixture_teardown(state);
+}
+
+/* Runs a verb with arguments as JSON text; the result, or NULL with `reason`. */
+static json_t *
+ask(const char *verb, const char *args)
+{
+	json_t *object = json_loads(args, 0, NULL);
+	struct verb_call call = {.ctrl = &ctrl, .args = object};
+	int error;
+
+	assert_non_null(object);
+	error = verb_run(&call, verb);
+	reason = call.reason;
+	json_decref(object);
+	if (error != 0) {
+		json_decref(call.result);
+		return NULL;
+	}
+	keytable_publish(ctrl.keys);
+	keytable_settle(ctrl.keys);
+	return call.result;
+}
+
+static void
+must(const char *verb, const char *args)
+{
+	json_t *result = ask(verb, args);
+
+	if (result == NULL)
+		fail_msg("%s %s: %s", verb, args, reason.text);
+	json_decref(result);
+}
+
+static void
+must_not(const char *verb, const char *args, const char *why)
+{
+	json_t *result = ask(verb, args);
+
+	if (result != NULL)
+		fail_msg("%s %s was done", verb, args);
+	if (strstr(reason.text, why) == NULL)
+		fail_msg("no '%s' in: %s", why, reason.text);
+}
+
+/* The member of an answer as compact text. */
+static void
+expect(json_t *result, const char *member, const char *wanted)
+{
+	char *text;
+
+	if (result == NULL)
+		fail_msg("%s", reason.text);
+	text = json_dumps(json_object_get(result, member), JSON_ENCODE_ANY | JSON_COMPACT);
+	assert_non_null(text);
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+static struct registry_node
+find(const char *name)
+{
+	struct registry_node node;
+
+	if (registry_node_find(ctrl.registry, 7, "lab", name, 0, &node, &reason) != 0)
+		fail_msg("%s", reason.text);
+	return node;
+}
+
+/* Names of a filtered list, with commas. */
+static const char *
+listed(const char *args)
+{
+	static char names[1024];
+	json_t *result = ask("node.list", args), *node;
+	size_t i;
+
+	names[0] = '\0';
+	assert_non_null(result);
+	json_array_foreach(json_object_get(result, "nodes"), i, node)
+	{
+		strcat(names, i > 0 ? "," : "");
+		strcat(names, json_string_value(json_object_get(node, "name")));
+	}
+	json_decref(result);
+	return names;
+}
+
+/* Is its key in force? */
+static bool
+is_in_force(const char *name)
+{
+	const struct table_header *header = ctrl.shared.table.mapping;
+	const struct table_half *half = &header->halves[header->generation & 1];
+	const struct key_slot *slots =
+		(const struct key_slot *)((const uint8_t *)header + half->slots);
+	struct registry_node node = find(name);
+
+	return slots[ctrl.bases[0] + node.node].state == KEY_SLOT_LIVE;
+}
+
+static void
+test_roles(void **state)
+{
+	(void)state;
+	must("node.add",
+		"{\"realm\":\"lab\",\"name\":\"a\",\"roles\":[\"web\",\"batch\",\"web\"]}");
+	assert_int_equal(find("a").role_count, 2);
+	assert_string_equal(find("a").roles[0], "batch");
+	assert_string_equal(find("a").roles[1], "web");
+	must("node.set", "{\"realm\":\"lab\",\"name\":\"a\",\"add_roles\":[\"gpu\"],"
+			 "\"drop_roles\":[\"web\",\"none\"]}");
+	assert_int_equal(find("a").role_count, 2);
+	assert_string_equal(find("a").roles[1], "gpu");
+	must("node.set", "{\"realm\":\"lab\",\"name\":\"a\",\"roles\":[]}");
+	assert_int_equal(find("a").role_count, 0);
+	must_not("node.set", "{\"realm\":\"lab\",\"name\":\"a\",\"roles\":[\"a b\"]}",
+		"\"a b\" is no role");
+	must_not("node.set",
+		"{\"realm\":\"lab\",\"name\":\"a\",\"roles\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\","
+		"\"7\",\"8\",\"9\"]}",
+		"at most 8 roles");
+	must_not("node.set", "{\"realm\":\"lab\",\"name\":\"a\"}", "nothing to change");
+	assert_int_equal(find("a").role_count, 0);
+	/* Its key was never touched. */
+	assert_int_equal(find("a").highest, 1);
+	assert_true(is_in_force("a"));
+}
+
+static void
+test_rename_and_move(void **state)
+{
+	(void)state;
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\",\"prefixes\":[\"10.0.0.1\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"b\"}");
+	must_not("node.set", "{\"realm\":\"lab\",\"name\":\"a\",\"rename\":\"b\"}",
+		"node b is there already in realm lab (id 2)");
+	must("node.set", "{\"realm\":\"lab\",\"name\":\"a\",\"rename\":\"c\",\"prefixes\":["
+			 "\"fd77::/64\",\"10.9.0.0/16\"]}");
+	assert_int_equal(find("c").node, 1);
+	assert_int_equal(find("c").prefix_count, 2);
+	assert_int_equal(find("c").highest, 1);
+	must_not("node.set", "{\"realm\":\"lab\",\"name\":\"a\",\"rename\":\"d\"}", "no node a");
+	/* To its own name is no trouble. */
+	must("node.set", "{\"realm\":\"lab\",\"name\":\"c\",\"rename\":\"c\"}");
+}
+
+static void
+test_suspend(void **state)
+{
+	(void)state;
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	must("node.suspend", "{\"realm\":\"lab\",\"name\":\"a\",\"why\":\"disk on fire\"}");
+	assert_true(find("a").is_suspended);
+	assert_true(find("a").is_live);
+	assert_string_equal(find("a").note, "disk on fire");
+	assert_string_equal(listed("{\"realm\":\"lab\",\"state\":\"suspended\"}"), "a");
+	/* A further key does not let it in again, nor does a restart. */
+	must("node.rotate", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	assert_true(find("a").is_suspended);
+	gateway_stop();
+	gateway_start();
+	assert_true(find("a").is_suspended);
+	must("node.resume", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	assert_false(find("a").is_suspended);
+	assert_string_equal(find("a").note, "");
+	assert_int_equal(find("a").epoch_count, 2);
+	assert_true(is_in_force("a"));
+	must("node.suspend", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	must("node.revoke", "{\"realm\":\"lab\",\"name\":\"a\",\"why\":\"sold\"}");
+	assert_false(find("a").is_live);
+	assert_false(find("a").is_suspended);
+	assert_string_equal(find("a").note, "sold");
+	must_not("node.resume", "{\"realm\":\"lab\",\"name\":\"a\"}", "is revoked");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	assert_true(is_in_force("a"));
+	assert_string_equal(find("a").note, "");
+}
+
+/* A note has room for so much, and is never cut within a letter. */
+static void
+test_note_cut(void **state)
+{
+	char args[512] = "{\"realm\":\"lab\",\"name\":\"a\",\"why\":\"";
+	struct registry_node node;
+
+	(void)state;
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	for (unsigned i = 0; i < 126; i++)
+		strcat(args, "x");
+	strcat(args, "\xc3\xa9yyy\"}");
+	must("node.suspend", args);
+	node = find("a");
+	assert_int_equal(strlen(node.note), 126);
+	assert_int_equal(node.note[125], 'x');
+}
+
+static void
+test_filters(void **state)
+{
+	(void)state;
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\",\"roles\":[\"x\"],\"prefixes\":["
+			 "\"10.1.0.0/16\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"b\",\"roles\":[\"y\"],\"prefixes\":["
+			 "\"10.1.2.0/24\",\"fd77::/64\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"c\",\"roles\":[\"x\",\"y\"]}");
+	must("node.revoke", "{\"realm\":\"lab\",\"name\":\"c\"}");
+	assert_string_equal(listed("{\"realm\":\"lab\",\"role\":\"x\"}"), "a,c");
+	assert_string_equal(listed("{\"realm\":\"lab\",\"role\":\"x\",\"state\":\"live\"}"), "a");
+	assert_string_equal(listed("{\"realm\":\"lab\",\"prefix\":\"10.1.0.0/16\"}"), "a,b");
+	assert_string_equal(listed("{\"realm\":\"lab\",\"prefix\":\"10.1.2.0/23\"}"), "b");
+	assert_string_equal(listed("{\"realm\":\"lab\",\"prefix\":\"fd77::/63\"}"), "b");
+	must_not("node.list", "{\"realm\":\"lab\",\"state\":\"dead\"}", "state must be live");
+}
+
+/* ---- many at once ---- */
+
+static void
+add_many(void)
+{
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"in\",\"roles\":[\"x\"],\"prefixes\":["
+			 "\"10.1.2.0/24\",\"10.1.3.3\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"both\",\"roles\":[\"x\"],\"prefixes\":["
+			 "\"10.1.2.7\",\"10.2.0.0/16\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"around\",\"prefixes\":[\"10.0.0.0/8\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"out\",\"prefixes\":[\"10.2.0.0/16\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"anywhere\"}");
+}
+
+static void
+test_revoke_role(void **state)
+{
+	json_t *result;
+
+	(void)state;
+	add_many();
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"role\":\"x\",\"dry_run\":true}");
+	expect(result, "count", "2");
+	expect(result, "nodes", "[\"in\",\"both\"]");
+	json_decref(result);
+	assert_true(is_in_force("in"));
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"role\":\"x\",\"why\":\"sold\"}");
+	expect(result, "count", "2");
+	assert_true(json_integer_value(json_object_get(result, "in_force_us")) > 0);
+	json_decref(result);
+	assert_false(is_in_force("in"));
+	assert_false(is_in_force("both"));
+	assert_true(is_in_force("around"));
+	assert_string_equal(find("both").note, "sold");
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"role\":\"x\"}");
+	expect(result, "count", "0");
+	expect(result, "already", "2");
+	json_decref(result);
+	gateway_stop();
+	gateway_start();
+	assert_false(is_in_force("in"));
+	assert_true(is_in_force("out"));
+}
+
+/* Only nodes that are inside as a whole; those that are inside in part are told, and stay. */
+static void
+test_revoke_prefix(void **state)
+{
+	json_t *result;
+
+	(void)state;
+	add_many();
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"prefix\":\"10.1.0.0/16\"}");
+	expect(result, "count", "1");
+	expect(result, "nodes", "[\"in\"]");
+	expect(result, "partial_count", "2");
+	expect(result, "partial", "[\"both\",\"around\"]");
+	json_decref(result);
+	assert_false(is_in_force("in"));
+	assert_true(is_in_force("both"));
+	assert_true(is_in_force("around"));
+	assert_true(is_in_force("anywhere"));
+	must_not("node.revoke", "{\"realm\":\"lab\",\"prefix\":\"10.1.0.1/16\"}", "has bits set");
+	must_not("node.revoke", "{\"realm\":\"lab\",\"prefix\":\"10.1.0.0/16\",\"role\":\"x\"}",
+		"in one way");
+	must_not("node.revoke", "{\"realm\":\"lab\",\"dry_run\":true,\"name\":\"out\"}",
+		"in one way");
+}
+
+static void
+test_revoke_names(void **state)
+{
+	json_t *result;
+
+	(void)state;
+	add_many();
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"names\":[\"in\",\"nobody\",\"out\"]}");
+	expect(result, "count", "2");
+	expect(result, "unknown", "[\"nobody\"]");
+	json_decref(result);
+	assert_false(is_in_force("in"));
+	assert_false(is_in_force("out"));
+	must_not("node.revoke", "{\"realm\":\"lab\",\"names\":\"in\"}", "must be a list");
+	must_not("node.revoke", "{\"realm\":\"lab\",\"names\":[1]}", "a list of texts");
+}
+
+/* A full disk: all of them are out at once, and written as soon as there is room. */
+static void
+test_revoke_unwritten(void **state)
+{
+	struct rlimit limit = {0, RLIM_INFINITY};
+	json_t *result;
+
+	(void)state;
+	add_many();
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"role\":\"x\"}");
+	limit.rlim_cur = RLIM_INFINITY;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	expect(result, "count", "2");
+	assert_non_null(json_object_get(result, "warning"));
+	json_decref(result);
+	assert_int_equal(registry_unwritten(ctrl.registry), 2);
+	assert_false(is_in_force("in"));
+	assert_false(find("both").is_live);
+	must_not("node.resume", "{\"realm\":\"lab\",\"name\":\"both\"}", "is revoked");
+	assert_int_equal(registry_sync(ctrl.registry, &reason), 0);
+	assert_int_equal(registry_unwritten(ctrl.registry), 0);
+	gateway_stop();
+	gateway_start();
+	assert_false(find("in").is_live);
+	assert_false(find("both").is_live);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_roles),
+		TEST(test_rename_and_move),
+		TEST(test_suspend),
+		TEST(test_note_cut),
+		TEST(test_filters),
+		TEST(test_revoke_role),
+		TEST(test_revoke_prefix),
+		TEST(test_revoke_names),
+		TEST(test_revoke_unwritten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
