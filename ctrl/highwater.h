@@ -55,26 +55,13 @@ struct highwater_line {
 };
 
 /*
- * Appends lines and makes them durable, all with one fdatasync; what is there already is not
- * repeated. 0, or -errno with the cure: then none of them holds. The other two are of one line.
+ * Appends lines and makes them durable, all with one fdatasync: after a crash a first part of them
+ * may be there. What is there already is not repeated. 0, or -errno with the cure: then none of them
+ * holds. The other two are of one line.
  */
 int highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
 	struct reason *reason);
 int highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct reason *reason);
 int highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
-	struct reason *reason);
-
-struct highwater_line {
-	uint32_t realm;
-	uint32_t node;
-	uint16_t epoch;
-	bool is_closed; /* else used */
-};
-
-/*
- * The same for many nodes with one write, durable together: after a crash a first part of them may
- * be there. What is there already is not repeated. 0, or -errno with the cure and nothing changed.
- */
-int highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
 	struct reason *reason);
