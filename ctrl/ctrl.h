@@ -23,6 +23,7 @@
 
 struct admin;
 struct consumers;
+struct members;
 
 struct ctrl {
 	struct config_caller caller; /* as whom credgated was started */
@@ -45,6 +46,7 @@ struct ctrl {
 	struct supervise *supervise;
 	struct admin *admin;
 	struct consumers *consumers;
+	struct members *members;
 	struct event *signals[3];
 	struct event *second;
 	uint64_t started_us;      /* real-time clock */
