@@ -83,7 +83,8 @@ struct config_realm {
 	char name[CONFIG_NAME_SIZE];
 	uint32_t id;
 	uint32_t nodes_max;
-	char master[CONFIG_PATH_SIZE]; /* absolute */
+	char master[CONFIG_PATH_SIZE];    /* absolute */
+	char whitelist[CONFIG_PATH_SIZE]; /* absolute; "": everybody */
 	enum table_freshness freshness;
 	enum table_origin_mode origin;
 	enum table_mode mode;
@@ -94,9 +95,6 @@ struct config_realm {
 	uint32_t replies_per_s;
 	uint32_t window_bits;
 	bool has_window_bits; /* stated by the operator */
-	uint32_t beacon_s;    /* interval of nodes whose beacons tell none */
-	uint32_t late_tenths; /* of an interval, without a beacon: late */
-	uint32_t left_tenths; /* likewise, left */
 	bool audience_any;
 	struct config_audience audiences[TABLE_AUDIENCES_MAX];
 	unsigned audience_count;

@@ -161,14 +161,13 @@ static const cyaml_schema_field_t realm_fields[] = {
 	CYAML_FIELD_UINT_PTR("dup_ms", OPTIONAL, struct config_file_realm, dup_ms),
 	CYAML_FIELD_UINT_PTR("replies_per_s", OPTIONAL, struct config_file_realm, replies_per_s),
 	CYAML_FIELD_UINT_PTR("window_bits", OPTIONAL, struct config_file_realm, window_bits),
-	CYAML_FIELD_UINT_PTR("beacon_s", OPTIONAL, struct config_file_realm, beacon_s),
-	CYAML_FIELD_FLOAT_PTR("late_after", OPTIONAL, struct config_file_realm, late_after),
-	CYAML_FIELD_FLOAT_PTR("left_after", OPTIONAL, struct config_file_realm, left_after),
 	CYAML_FIELD_BOOL_PTR("audience_any", OPTIONAL, struct config_file_realm, audience_any),
 	CYAML_FIELD_SEQUENCE("audiences", CYAML_FLAG_POINTER | OPTIONAL, struct config_file_realm,
 		audiences, &audience_entry, 0, TABLE_AUDIENCES_MAX),
 	CYAML_FIELD_ENUM_PTR("mode", CHOICE, struct config_file_realm, mode, config_modes,
 		CYAML_ARRAY_LEN(config_modes)),
+	CYAML_FIELD_STRING_PTR(
+		"whitelist", OPTIONAL, struct config_file_realm, whitelist, 1, PATH_LENGTH_MAX),
 	CYAML_FIELD_END,
 };
 

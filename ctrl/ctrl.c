@@ -16,9 +16,11 @@
 #include "ctrl/consumers.h"
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
-#include "ctrl/members.h"
+#include "ctrl/rate_limits.h"
 #include "ctrl/realms_table.h"
+#include "ctrl/rollout.h"
 #include "ctrl/snapshot.h"
+#include "ctrl/whitelist.h"
 #include "ctrl/windows.h"
 
 #define SERIALS_EACH_S 1
@@ -174,8 +176,34 @@ ctrl_policy_set(struct ctrl *ctrl)
 	if (policy == NULL)
 		abort(); /* 40 KB at start, or the policy in force stays for ever: neither happens */
 	realms_table_make(policy, ctrl->config, ctrl->floors_us);
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
+		policy->realms[i].mode = (uint8_t)modes_get(&ctrl->modes, ctrl->config, i);
 	keytable_policy_set(ctrl->keys, policy);
 	free(policy);
+}
+
+/* What decides beside the keys: modes and white lists, shares of limits, and what is counted. */
+static int
+limits_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	const struct rollout_config rollout = {
+		.config = ctrl->config,
+		.bases = ctrl->bases,
+		.stats = shared_stats(&ctrl->shared),
+		.meters = shared_meters(&ctrl->shared),
+		.worker_count = ctrl->config->dataplane.workers,
+	};
+
+	windows_bases(ctrl->config, ctrl->bases);
+	ctrl->rollout = rollout_create(&rollout, ctrl->started_us);
+	ctrl->limits =
+		limits_create(ctrl->base, rollout.meters, rollout.stats, rollout.worker_count);
+	ctrl->whitelists = whitelists_create(ctrl->registry, ctrl->caller.uid);
+	if (ctrl->rollout == NULL || ctrl->limits == NULL || ctrl->whitelists == NULL)
+		return reason_set(reason, ENOMEM, "no memory for limits and white lists");
+	if (modes_load(&ctrl->modes, ctrl->config, ctrl->registry, reason) != 0)
+		return -EIO;
+	return whitelists_load(ctrl->whitelists, ctrl->config, reason);
 }
 
 static int
@@ -193,7 +221,6 @@ keys_begin(struct ctrl *ctrl, struct reason *reason)
 		config->dataplane.workers);
 	if (ctrl->keys == NULL)
 		return reason_set(reason, ENOMEM, "no memory for the model of the key table");
-	windows_bases(config, ctrl->bases);
 	for (unsigned i = 0; i < config->realm_count; i++)
 		keytable_realm_set(ctrl->keys, i, config->realms[i].id, ctrl->bases[i],
 			config->realms[i].nodes_max, ctrl->secrets[i].key);
@@ -354,6 +381,8 @@ ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 	if (config == NULL)
 		return -EINVAL;
 	error = config_is_live_change(ctrl->config, config, reason);
+	if (error == 0)
+		error = whitelists_load(ctrl->whitelists, config, reason);
 	if (error != 0) {
 		config_destroy(config);
 		return error;
@@ -361,7 +390,6 @@ ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 	warnings_log(config);
 	config_destroy(ctrl->config);
 	ctrl->config = config;
-	members_configure(ctrl->members, config);
 	ctrl_policy_set(ctrl);
 	return 0;
 }
@@ -398,13 +426,27 @@ memory_write(struct ctrl *ctrl)
 		log_error("state", "%s", reason.text);
 }
 
+/* A white list that is another now. */
+static void
+whitelists_due(struct ctrl *ctrl)
+{
+	if (!whitelists_look(ctrl->whitelists))
+		return;
+	ctrl_policy_set(ctrl);
+	uptake_request(ctrl->uptake, NULL, ctrl);
+}
+
 static void
 second_due(evutil_socket_t fd, short what, void *context)
 {
+	struct ctrl *ctrl = context;
+
 	(void)fd;
 	(void)what;
-	memory_write(context);
-	nodes_expire(context);
+	memory_write(ctrl);
+	nodes_expire(ctrl);
+	whitelists_due(ctrl);
+	rollout_tick(ctrl->rollout);
 }
 
 static int
@@ -460,15 +502,13 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	if (error == 0)
 		error = replay_begin(ctrl, reason);
 	if (error == 0)
-		error = members_begin(ctrl, reason);
+		error = limits_begin(ctrl, reason);
 	if (error == 0)
 		error = keys_begin(ctrl, reason);
 	if (error == 0)
 		error = supervise_begin(ctrl, reason);
 	if (error == 0)
 		error = events_begin(ctrl, reason);
-	if (error == 0)
-		error = members_watch(ctrl, reason);
 	if (error == 0)
 		error = sockets_begin(ctrl, reason);
 	return error;
@@ -486,6 +526,8 @@ replay_end(struct ctrl *ctrl)
 	struct reason reason;
 
 	memory_write(ctrl);
+	if (rollout_save(ctrl->rollout, &reason) != 0)
+		log_error("rollout", "%s", reason.text);
 	if (!has_ended)
 		log_error("replay",
 			"the dataplane was not seen to end, so its replay windows are not kept; "
@@ -521,7 +563,6 @@ ctrl_fini(struct ctrl *ctrl)
 {
 	consumers_destroy(ctrl->consumers);
 	admin_destroy(ctrl->admin);
-	members_end(ctrl);
 	if (ctrl->second != NULL)
 		event_free(ctrl->second);
 	for (unsigned i = 0; i < 3; i++)
@@ -530,6 +571,9 @@ ctrl_fini(struct ctrl *ctrl)
 	uptake_destroy(ctrl->uptake);
 	supervise_destroy(ctrl->supervise);
 	keytable_destroy(ctrl->keys);
+	limits_destroy(ctrl->limits);
+	rollout_destroy(ctrl->rollout);
+	whitelists_destroy(ctrl->whitelists);
 	if (ctrl->shared.table.mapping != NULL)
 		shared_destroy(&ctrl->shared);
 	serials_close(ctrl->serials);

@@ -13,6 +13,7 @@
 #include "ctrl/config.h"
 #include "ctrl/floor.h"
 #include "ctrl/keytable.h"
+#include "ctrl/modes.h"
 #include "ctrl/registry.h"
 #include "ctrl/secrets.h"
 #include "ctrl/serials.h"
@@ -23,7 +24,9 @@
 
 struct admin;
 struct consumers;
-struct members;
+struct limits;
+struct rollout;
+struct whitelists;
 
 struct ctrl {
 	struct config_caller caller; /* as whom credgated was started */
@@ -39,6 +42,10 @@ struct ctrl {
 	struct floor *floor;
 	struct serials *serials;
 	struct shared shared;
+	struct limits *limits;
+	struct modes modes;
+	struct rollout *rollout;
+	struct whitelists *whitelists;
 	struct keytable *keys;
 	struct uptake *uptake;
 	struct setup_config setup;
@@ -46,7 +53,6 @@ struct ctrl {
 	struct supervise *supervise;
 	struct admin *admin;
 	struct consumers *consumers;
-	struct members *members;
 	struct event *signals[3];
 	struct event *second;
 	uint64_t started_us;      /* real-time clock */

@@ -9,6 +9,7 @@
 #include "ctrl/consumers.h"
 #include "ctrl/ctrl.h"
 #include "ctrl/version.h"
+#include "ctrl/whitelist.h"
 #include "verdict/ring.h"
 #include "verdict/verdict.h"
 
@@ -134,6 +135,8 @@ worker_make(const struct ctrl *ctrl, unsigned i)
 		{"sleeps", &stats->sleeps},
 		{"busy_cycles", &stats->busy_cycles},
 		{"refusals_dropped", &refusals->dropped},
+		{"refusals_budgeted", &stats->refusals_budgeted},
+		{"replies_budgeted", &stats->replies_budgeted},
 	};
 
 	for (size_t j = 0; j < sizeof(counters) / sizeof(counters[0]); j++)
@@ -151,6 +154,18 @@ workers_make(const struct ctrl *ctrl)
 	return list;
 }
 
+/* null: everybody may speak. */
+static json_t *
+whitelist_make(const struct ctrl *ctrl, unsigned realm)
+{
+	struct whitelist_view view = whitelist_view(ctrl->whitelists, realm);
+
+	if (view.path == NULL)
+		return json_null();
+	return json_pack("{s:s, s:I, s:o, s:s?}", "file", view.path, "names",
+		(json_int_t)view.count, "taken_us", number(view.taken_us), "fault", view.fault);
+}
+
 static json_t *
 realms_make(const struct ctrl *ctrl)
 {
@@ -161,16 +176,19 @@ realms_make(const struct ctrl *ctrl)
 		struct keytable_counts counts = keytable_counts(ctrl->keys, i);
 
 		json_array_append_new(list,
-			json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:s, s:o}", "name",
-				realm->name, "id", (json_int_t)realm->id, "nodes",
+			json_pack(
+				"{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:s, s:o, s:b, s:o}",
+				"name", realm->name, "id", (json_int_t)realm->id, "nodes",
 				(json_int_t)counts.live, "revoked", (json_int_t)counts.revoked,
 				"nodes_max", (json_int_t)realm->nodes_max, "mode",
-				config_mode_text(realm->mode), "freshness",
-				config_freshness_text(realm->freshness), "origin",
+				config_mode_text(modes_get(&ctrl->modes, ctrl->config, i)),
+				"freshness", config_freshness_text(realm->freshness), "origin",
 				config_origin_text(realm->origin), "window_bits",
 				(json_int_t)realm->window_bits, "master",
 				ctrl->secrets[i].fingerprint, "floor_us",
-				number(ctrl->floors_us[i])));
+				number(ctrl->floors_us[i]), "mode_live",
+				ctrl->modes.settings[i].is_live, "whitelist",
+				whitelist_make(ctrl, i)));
 	}
 	return list;
 }

@@ -5,7 +5,13 @@
 #include "ctrl/verbs_priv.h"
 
 static const struct verb *const tables[] = {
-	verbs_gateway, verbs_realm, verbs_node, verbs_node_state};
+	verbs_gateway,
+	verbs_limits,
+	verbs_modes,
+	verbs_node,
+	verbs_node_state,
+	verbs_realm,
+};
 
 static const struct verb *
 verb_find(const char *name)

@@ -26,6 +26,8 @@ extern const struct verb verbs_gateway[];
 extern const struct verb verbs_realm[];
 extern const struct verb verbs_node[];
 extern const struct verb verbs_node_state[];
+extern const struct verb verbs_limits[];
+extern const struct verb verbs_modes[];
 
 /* ---- verb_args.c: 0, or -errno with call->reason ---- */
 

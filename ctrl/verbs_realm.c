@@ -16,7 +16,8 @@ run_realm_list(struct verb_call *call)
 			json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "name", realm->name,
 				"id", (json_int_t)realm->id, "nodes", (json_int_t)counts.live,
 				"revoked", (json_int_t)counts.revoked, "nodes_max",
-				(json_int_t)realm->nodes_max, "mode", config_mode_text(realm->mode),
+				(json_int_t)realm->nodes_max, "mode",
+				config_mode_text(modes_get(&call->ctrl->modes, config, i)),
 				"freshness", config_freshness_text(realm->freshness), "origin",
 				config_origin_text(realm->origin)));
 	}

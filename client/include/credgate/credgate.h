@@ -10,7 +10,6 @@
 
 #include <credgate/consume.h>
 #include <credgate/exchange.h>
-#include <credgate/members.h>
 #include <credgate/mint.h>
 #include <credgate/verdict.h>
 
