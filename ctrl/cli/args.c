@@ -13,6 +13,7 @@ enum {
 	COMMON_TSV,
 	COMMON_CONFIG,
 	COMMON_RUN_DIR,
+	COMMON_WHY,
 	COMMON_HELP = 'h',
 };
 
@@ -20,6 +21,7 @@ static const struct {
 	unsigned flag;
 	struct cli_option option;
 } common_options[] = {
+	{CLI_TAKES_WHY, {"why", COMMON_WHY, "TEXT", "what the change is for; kept with it"}},
 	{CLI_TAKES_JSON, {"json", COMMON_JSON, NULL, "print JSON, for programs"}},
 	{CLI_TAKES_TSV, {"tsv", COMMON_TSV, NULL, "tabs between columns, also on a terminal"}},
 	{CLI_TAKES_CONFIG, {"config", COMMON_CONFIG, "FILE",
@@ -82,6 +84,9 @@ take_common(struct cli *cli, int id, const char *value)
 		return CLI_DONE;
 	case COMMON_CONFIG:
 		cli->config = value;
+		return CLI_DONE;
+	case COMMON_WHY:
+		cli->why = value;
 		return CLI_DONE;
 	default:
 		cli->run_dir = value;

@@ -43,6 +43,7 @@ enum cli_common {
 	CLI_TAKES_TSV = 2,     /* --tsv */
 	CLI_TAKES_CONFIG = 4,  /* --config FILE */
 	CLI_TAKES_RUN_DIR = 8, /* --run-dir DIR */
+	CLI_TAKES_WHY = 16,    /* --why TEXT: request_why() */
 };
 
 struct cli;
@@ -72,6 +73,7 @@ struct cli {
 	char **argv; /* after cli_parse: the operands */
 	const char *config;
 	const char *run_dir;
+	const char *why;
 	bool has_json;
 	bool has_tsv;
 	char run_dir_found[256];

@@ -207,6 +207,14 @@ request_ask(struct request *request, const char *verb, json_t *arguments, int *r
 }
 
 json_t *
+request_why(const struct cli *cli, json_t *arguments)
+{
+	if (cli->why)
+		json_object_set_new(arguments, "why", json_string(cli->why));
+	return arguments;
+}
+
+json_t *
 request_try(struct cli *cli, const char *verb)
 {
 	struct request request;

@@ -28,6 +28,9 @@ void request_close(struct request *request);
  */
 json_t *request_ask(struct request *request, const char *verb, json_t *arguments, int *refused);
 
+/* Adds --why, if it was given, to the arguments of a verb that changes something; returns them. */
+json_t *request_why(const struct cli *cli, json_t *arguments);
+
 /* The three of them for a single request. */
 json_t *request_once(struct cli *cli, const char *verb, json_t *arguments);
 

@@ -206,14 +206,16 @@ test_node_list(void **state)
 	answer("{\"ok\": true, \"result\": {\"nodes\": [{\"node\": 1, \"name\": \"a\", \"state\": "
 	       "\"live\", \"epochs\": [{\"epoch\": 1, \"suite\": 3}, {\"epoch\": 2, \"suite\": "
 	       "4}], "
+	       "\"roles\": [\"gpu\", \"web\"], "
 	       "\"prefixes\": [\"10.0.0.0/8\", \"fd00::/8\"]}], \"next\": 1}}\n");
 	answer("{\"ok\": true, \"result\": {\"nodes\": [{\"node\": 9, \"name\": \"b\\u001b\\t\", "
 	       "\"state\": \"revoked\", \"epochs\": [], \"prefixes\": []}]}}\n");
 	call = call_cli("node", "list", "lab", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	assert_string_equal(call->out, "NODE\tNAME\tSTATE\tEPOCHS\tSUITE\tLAST SEEN\tPREFIXES\n"
-				       "1\ta\tlive\t1,2\tsealed256\tnever\t10.0.0.0/8,fd00::/8\n"
-				       "9\tb\\x1b\\t\trevoked\t-\t-\tnever\tany\n");
+	assert_string_equal(call->out,
+		"NODE\tNAME\tSTATE\tEPOCHS\tSUITE\tLAST SEEN\tROLES\tPREFIXES\n"
+		"1\ta\tlive\t1,2\tsealed256\tnever\tgpu,web\t10.0.0.0/8,fd00::/8\n"
+		"9\tb\\x1b\\t\trevoked\t-\t-\tnever\t-\tany\n");
 	was_asked(0, "{\"args\":{\"realm\":\"lab\"},\"verb\":\"node.list\"}");
 	was_asked(1, "{\"args\":{\"after\":1,\"realm\":\"lab\"},\"verb\":\"node.list\"}");
 	fake.next = 0;
@@ -234,6 +236,77 @@ test_node_revoke(void **state)
 	assert_int_equal(call->code, CLI_DONE);
 	assert_string_equal(call->out, "revoked n5: node 5 of realm lab; in force on 2 workers\n");
 	was_asked(0, "{\"args\":{\"name\":\"n5\",\"realm\":\"lab\"},\"verb\":\"node.revoke\"}");
+}
+
+static void
+test_node_revoke_role(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer("{\"ok\": true, \"result\": {\"count\": 3, \"nodes\": [\"a\", \"b\"], \"already\": "
+	       "1, \"partial_count\": 0, \"partial\": [], \"unknown\": [], \"in_force_us\": 2345, "
+	       "\"generation\": 4, \"workers\": 2}}\n");
+	call = call_cli("node", "revoke", "lab", "--role", "x", "--why", "sold", "--run-dir",
+		fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_DONE);
+	assert_string_equal(call->out, "revoked 3 nodes of realm lab: a, b and 1 more; in force on "
+				       "2 workers after 2.3 ms\n");
+	was_asked(0, "{\"args\":{\"realm\":\"lab\",\"role\":\"x\",\"why\":\"sold\"},\"verb\":"
+		     "\"node.revoke\"}");
+	answer("{\"ok\": true, \"result\": {\"count\": 1, \"nodes\": [\"a\"], \"partial_count\": "
+	       "1, \"partial\": [\"b\"], \"unknown\": []}}\n");
+	call = call_cli("node", "revoke", "lab", "--prefix", "10.0.0.0/8", "--dry-run", "--run-dir",
+		fake.run_dir, NULL);
+	assert_int_equal(call->code, 3);
+	assert_string_equal(call->out, "would revoke 1 node of realm lab: a\n");
+	call_has(call->err, "1 node is only partly inside and left alone; revoke by name:\nb\n");
+	call = call_cli("node", "revoke", "lab", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call = call_cli(
+		"node", "revoke", "lab", "a", "--role", "x", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+}
+
+/* More names than are asked for one by one go in one request. */
+static void
+test_node_revoke_names(void **state)
+{
+	const struct call *call;
+	json_t *names;
+
+	(void)state;
+	answer("{\"ok\": true, \"result\": {\"count\": 69, \"nodes\": [\"n1\"], \"partial_count\": "
+	       "0, \"partial\": [], \"unknown\": [\"n7\"], \"workers\": 1}}\n");
+	call = call_cli("node", "revoke", "lab", "n[1-70]", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, "there is no node n7 in realm lab");
+	call_has(
+		call->out, "revoked 69 nodes of realm lab: n1 and 68 more; in force on 1 worker\n");
+	assert_int_equal(json_array_size(fake.requests), 1);
+	names = json_object_get(json_object_get(json_array_get(fake.requests, 0), "args"), "names");
+	assert_int_equal(json_array_size(names), 70);
+}
+
+static void
+test_node_set(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer("{\"ok\": true, \"result\": {\"node\": 5, \"name\": \"m\", \"workers\": 1}}\n");
+	call = call_cli("node", "set", "lab", "n", "--role", "+a", "--role", "-b", "--role", "=c,d",
+		"--prefix", "none", "--rename", "m", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_DONE);
+	assert_string_equal(call->out, "renamed n to m: node 5 of realm lab\n");
+	was_asked(0, "{\"args\":{\"add_roles\":[\"a\"],\"drop_roles\":[\"b\"],\"name\":\"n\","
+		     "\"prefixes\":[],\"realm\":\"lab\",\"rename\":\"m\",\"roles\":[\"c\",\"d\"]},"
+		     "\"verb\":\"node.set\"}");
+	call = call_cli("node", "set", "lab", "n", "--role", "a", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call = call_cli("node", "set", "lab", "n", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "nothing to change");
 }
 
 static void
@@ -412,6 +485,9 @@ main(void)
 		WITH_FAKE(test_nonsense),
 		WITH_FAKE(test_node_list),
 		WITH_FAKE(test_node_revoke),
+		WITH_FAKE(test_node_revoke_role),
+		WITH_FAKE(test_node_revoke_names),
+		WITH_FAKE(test_node_set),
 		WITH_FAKE(test_node_delete),
 		WITH_FAKE(test_node_rotate),
 		WITH_FAKE(test_not_after_past),
