@@ -247,12 +247,12 @@ admit_refuse(struct worker *worker, unsigned count, uint64_t refused)
 	unsigned n;
 
 	for (n = 0; n < count; n++) {
-		struct verdict_record *record = &burst->items[burst->live[n]].record;
-		const enum verdict verdict = record->verdict;
+		struct burst_item *item = &burst->items[burst->live[n]];
+		const enum verdict verdict = item->record.verdict;
 
 		if (refused >> n & 1) {
-			record->verdict = VERDICT_NONE;
-			deliver_refused(worker, record, verdict, false);
+			item->record.verdict = VERDICT_NONE;
+			deliver_unproved(worker, item, verdict);
 		} else {
 			burst->live[live++] = burst->live[n];
 		}

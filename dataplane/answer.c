@@ -11,6 +11,8 @@
 
 #include "dataplane/burst.h"
 #include "dataplane/checksum.h"
+#include "dataplane/limit.h"
+#include "dataplane/meter.h"
 
 #define ETHER_SIZE 14u
 #define VLAN_SIZE  4u
@@ -138,6 +140,8 @@ reply_fields_fill(struct worker *worker, const struct own_cred *cred, enum verdi
 	memcpy(fields->salt, worker->config.reply_salt, sizeof(fields->salt));
 	if (verdict == VERDICT_BUSY) {
 		fields->retry_ms = ANSWER_RETRY_MS;
+	} else if (verdict == VERDICT_OVER_RATE) {
+		fields->retry_ms = limit_retry_ms(worker, cred->key->slot);
 	} else if (verdict == VERDICT_FLOOR) {
 		fields->hint = REPLY_HINT_ISSUED;
 		fields->floor = cred->key->realm->floor_us;
@@ -301,12 +305,13 @@ refusal_is_repeated(struct worker *worker, const struct own_cred *cred)
 void
 answer_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
 {
-	struct replay_node *node = &worker->replay->nodes[cred->key->window];
+	struct meter_node *meter = meter_of(worker, cred->key->window);
 
 	if (!refusal_is_due(worker, cred, verdict))
 		return;
 	if (!refusal_is_repeated(worker, cred) &&
-		bucket_take(&node->bucket, worker->burst.mono_ms, cred->key->realm->reply_rate))
+		bucket_take_shared(
+			&meter->reply_bucket, worker->burst.mono_ms, cred->key->realm->reply_rate))
 		answer_build(worker, cred, verdict, verdict);
 	else
 		stat_add(&worker->stats->replies_dropped, 1);

@@ -36,7 +36,8 @@ static_assert(14 + 4 + 40 + 8 + ANSWER_CRED_SIZE <= ANSWER_FRAME_SIZE, "dataplan
 #define ANSWER_REPEAT_MS   50u
 #define ANSWER_REPEAT_LOG2 8u
 
-#define ANSWER_HAS_VLAN 0x01u
+#define ANSWER_HAS_VLAN  0x01u
+#define ANSWER_IS_SILENT 0x02u /* no reply is wanted: it is here for the origin */
 
 /* What a reply needs beside the record; crosses to the owner in one slot. */
 struct answer_context {

@@ -7,6 +7,7 @@
  * rate or from before a restart of the monotonic clock reads as a full bucket, once.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,4 +29,16 @@ bucket_take(uint64_t *bucket, uint64_t mono_ms, uint32_t rate)
 		return false;
 	*bucket = taken + BUCKET_TOKEN;
 	return true;
+}
+
+/* The same for a word that others may read: one writer, so that a load and a store do. */
+static inline bool
+bucket_take_shared(_Atomic uint64_t *bucket, uint64_t mono_ms, uint32_t rate)
+{
+	uint64_t word = atomic_load_explicit(bucket, memory_order_relaxed);
+	const bool has_token = bucket_take(&word, mono_ms, rate);
+
+	if (has_token)
+		atomic_store_explicit(bucket, word, memory_order_relaxed);
+	return has_token;
 }

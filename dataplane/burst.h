@@ -12,10 +12,12 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/bucket.h"
+#include "dataplane/budget.h"
 #include "dataplane/claim.h"
 #include "dataplane/frame.h"
 #include "dataplane/handoff.h"
 #include "dataplane/packet.h"
+#include "dataplane/rules.h"
 #include "dataplane/view.h"
 #include "dataplane/worker.h"
 #include "wire/wire.h"
@@ -38,6 +40,7 @@ struct burst_item {
 	uint8_t l3;         /* offset of the IP header in the frame */
 	bool is_usual;      /* nothing is left to be said of its claims (dataplane/claim.h) */
 	uint8_t owner;      /* worker */
+	uint16_t column;    /* of rules, if it is usual */
 	/* Unless it is usual: */
 	uint32_t ttl_s;
 	uint64_t issued_us;
@@ -90,6 +93,8 @@ struct own_cred {
 	struct verdict_record *record; /* in its form for the way, its owner's to change */
 	const struct view_key *key;
 	const uint8_t *payload;              /* as it came: in clear only if the suite is */
+	const uint8_t *origin;               /* NULL: it was handed over without */
+	uint64_t issued_us;                  /* 0: likewise */
 	const struct answer_context *answer; /* NULL: no reply is wanted */
 };
 
@@ -122,6 +127,7 @@ struct worker {
 	struct burst burst;
 	struct tag_engine *engine;
 	burst_parse_t *parse;
+	rules_run_t *rules_run;
 	struct worker_stats *stats;
 	struct replay_store *replay;
 	const struct worker_port *ports;
@@ -135,6 +141,8 @@ struct worker {
 	struct deliver deliver;
 	struct answers answers;
 	struct own_run run;
+	struct budget budget;
+	uint64_t limit_buckets[TABLE_LIMITS_MAX]; /* this worker's shares */
 	struct worker_config config;
 };
 
@@ -152,6 +160,9 @@ unsigned burst_admit(struct worker *worker, unsigned count);
 
 /* Tags. After it, everything live is proved. */
 unsigned burst_verify(struct worker *worker, unsigned count);
+
+/* What rules say of them, into their records. Nobody is refused here. */
+void burst_rules(struct worker *worker, unsigned count);
 
 /* Sends other owners' credentials to them; what is left is ours. */
 unsigned burst_handoff(struct worker *worker, unsigned count);
@@ -176,6 +187,13 @@ stat_add(_Atomic uint64_t *counter, uint64_t count)
 }
 
 void deliver_init(struct worker *worker);
+
+/* Statistics of one realm of the table in use. */
+static inline struct realm_stats *
+realm_stats_of(const struct worker *worker, const struct table_realm *realm)
+{
+	return &worker->stats->realms[realm - worker->burst.view.policy->realms];
+}
 
 /* Slots a credential with a payload of that size takes in a ring. */
 static inline uint32_t
@@ -208,6 +226,14 @@ deliver_refused(struct worker *worker, const struct verdict_record *record, enum
 		worker->deliver.refusals_dropped++;
 	else
 		deliver_refusal(worker, record, verdict, is_proved);
+}
+
+/* The same for a claim that is not proved, of a realm that is known. */
+static inline void
+deliver_unproved(struct worker *worker, const struct burst_item *item, enum verdict verdict)
+{
+	stat_add(&realm_stats_of(worker, item->key.realm)->unproved[verdict], 1);
+	deliver_refused(worker, &item->record, verdict, false);
 }
 
 /* Makes everything written in this burst visible. */

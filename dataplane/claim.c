@@ -60,5 +60,7 @@ claim_shape_learn(struct claim_shape *shape, const struct view *view, const stru
 		.nodes_max = nodes_max(view, realm),
 		.groups = groups,
 		.size = cred->size,
+		.column = table_rules_column(realm->audience_count, cred->kind,
+			view_audience_place(realm, cred->audience)),
 	};
 }

@@ -48,7 +48,8 @@ struct claim_shape {
 	uint32_t base;       /* slot of node n is base + n ... */
 	uint32_t nodes_max;  /* ... for n from 1 to this */
 	uint32_t groups;
-	uint32_t size; /* of the whole credential */
+	uint32_t size;   /* of the whole credential */
+	uint32_t column; /* of rules (dataplane/table_rules.h) */
 };
 static_assert(sizeof(struct claim_shape) == 128, "two lines");
 

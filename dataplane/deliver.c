@@ -103,6 +103,29 @@ refusal_is_due(struct worker *worker)
 	return ring->writer.position != ring->limit;
 }
 
+/*
+ * What modes advise to let pass: in observe everything, for nobody relies on verdicts yet; in
+ * permissive what is genuine and new, and refused by policy or by a clock.
+ */
+#define ADVISED_PERMISSIVE                                                                    \
+	(1u << VERDICT_WRONG_ORIGIN | 1u << VERDICT_WRONG_AUDIENCE | 1u << VERDICT_EXPIRED |  \
+		1u << VERDICT_NOT_YET_VALID | 1u << VERDICT_FLOOR | 1u << VERDICT_FORBIDDEN | \
+		1u << VERDICT_UNAUTHORIZED | 1u << VERDICT_OVER_RATE | 1u << VERDICT_BUSY)
+
+static uint8_t
+refusal_advice(const struct worker *worker, const struct verdict_record *record,
+	enum verdict verdict, bool is_proved)
+{
+	const struct table_realm *realm =
+		record->realm != 0 ? view_realm(&worker->burst.view, record->realm) : NULL;
+
+	if (realm == NULL || realm->mode == TABLE_MODE_ENFORCE)
+		return 0;
+	if (realm->mode == TABLE_MODE_OBSERVE)
+		return VERDICT_RECORD_ADVISED;
+	return is_proved && (ADVISED_PERMISSIVE >> verdict & 1) ? VERDICT_RECORD_ADVISED : 0;
+}
+
 /* Whom it speaks for is left out unless it was proved. */
 static void
 refusal_show(struct worker *worker, const struct verdict_record *record, enum verdict verdict,
@@ -111,7 +134,8 @@ refusal_show(struct worker *worker, const struct verdict_record *record, enum ve
 	struct verdict_record shown = *record;
 
 	shown.kind &= (uint8_t)~HANDOFF_KIND_ANSWER;
-	shown.verdict = (uint8_t)verdict | (is_proved ? 0 : VERDICT_RECORD_UNPROVED);
+	shown.verdict = (uint8_t)verdict | (is_proved ? 0 : VERDICT_RECORD_UNPROVED) |
+			refusal_advice(worker, record, verdict, is_proved);
 	shown.uid = is_proved ? record->uid : 0;
 	shown.gid = is_proved ? record->gid : 0;
 	shown.time_us = worker->burst.now_us;
@@ -127,6 +151,11 @@ deliver_refusal(struct worker *worker, const struct verdict_record *record, enum
 
 	if (!(deliver->present & 1u << DELIVER_REFUSAL))
 		return;
+	/* One source must not drown the others' refusals. */
+	if (!is_proved && !budget_take(&worker->budget, record->source, worker->burst.mono_us)) {
+		stat_add(&worker->stats->refusals_budgeted, 1);
+		return;
+	}
 	if (refusal_is_due(worker)) {
 		refusal_show(worker, record, verdict, is_proved);
 	} else {

@@ -190,18 +190,20 @@ handoff_ring_release(struct handoff_ring *ring)
 static void
 handoff_refuse(struct worker *worker, const struct own_cred *cred)
 {
+	const enum verdict found = cred->record->verdict;
 	const enum verdict verdict =
-		cred->record->verdict != VERDICT_NONE ? cred->record->verdict : VERDICT_BUSY;
+		found != VERDICT_NONE && found != HANDOFF_SPARED ? found : VERDICT_BUSY;
 
+	stat_add(&realm_stats_of(worker, cred->key->realm)->proved[verdict], 1);
 	deliver_refused(worker, cred->record, verdict, true);
 	answer_refused_here(worker, cred, verdict);
 }
 
-/* The usual one: no payload, no reply. */
+/* The usual one: no payload, no reply, no beacon, whose origin has to cross over. */
 static inline bool
 handoff_is_short(const struct verdict_record *record)
 {
-	return record->payload_size == 0 && !(record->kind & HANDOFF_KIND_ANSWER);
+	return record->payload_size == 0 && record->kind == CRED_KIND_ASSERT;
 }
 
 /* Straight from registers: the ids, just loaded, need not join the record here as well. */
@@ -228,8 +230,15 @@ handoff_put_any(struct worker *worker, unsigned n, struct handoff_ring *ring)
 {
 	struct answer_context answer;
 	const struct own_cred cred = own_cred_from_item(worker, n, &answer);
+	const struct answer_context *context = cred.answer;
 
-	if (handoff_ring_put(ring, cred.record, cred.answer, cred.payload))
+	if (cred.record->kind == CRED_KIND_BEACON) {
+		answer_context_fill(worker, &worker->burst.items[worker->burst.live[n]], &answer);
+		answer.flags |= ANSWER_IS_SILENT;
+		cred.record->kind |= HANDOFF_KIND_ANSWER;
+		context = &answer;
+	}
+	if (handoff_ring_put(ring, cred.record, context, cred.payload))
 		return true;
 	handoff_refuse(worker, &cred);
 	return false;

@@ -10,8 +10,8 @@
  * The record is the verdict record, not yet decided, in its form for the way:
  *	stamp    the credential's salt, as on the wire
  *	time_us  auth_gid in the upper, auth_uid in the lower half
- *	kind     bit 7 set if a reply is wanted: an answer context follows
- *	verdict  a refusal found on the way, or VERDICT_NONE
+ *	kind     bit 7 set if an answer context follows: a reply is wanted, or it is a beacon
+ *	verdict  a refusal found on the way, HANDOFF_SPARED, or VERDICT_NONE
  *
  * The writer publishes head once a burst, the reader tail once a burst; each keeps a copy of the
  * other's line and looks again only when it must. What one side alone uses lies apart from what the
@@ -31,6 +31,8 @@
 
 #define HANDOFF_SLOTS_MIN   64u
 #define HANDOFF_KIND_ANSWER 0x80u
+/* Instead of a verdict: rules allow it because of the realm's mode only. */
+#define HANDOFF_SPARED 0x40u
 /* Record, answer context, largest payload. */
 #define HANDOFF_MESSAGE_SLOTS (2 + VERDICT_PAYLOAD_SLOTS(CRED_PAYLOAD_SIZE_MAX))
 

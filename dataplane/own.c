@@ -26,6 +26,8 @@
 #include "dataplane/burst.h"
 #include "dataplane/deliver_inline.h"
 #include "dataplane/ids.h"
+#include "dataplane/limit.h"
+#include "dataplane/meter.h"
 #include "dataplane/record.h"
 
 /*
@@ -85,8 +87,10 @@ own_seen(struct worker *worker, struct own_cred cred, uint8_t *first)
 	cache_entry_fill(&want, &cred);
 	found = replay_cache_find(worker->replay, cred.key->slot->shard % REPLAY_SHARDS, &want,
 		worker->burst.mono_us, cred.key->realm->dup_us, first);
-	if (found == REPLAY_CACHE_COLLISION)
+	if (found == REPLAY_CACHE_COLLISION) {
 		stat_add(&worker->stats->serial_collisions, 1);
+		meter_collision(worker, cred.key->window);
+	}
 	return found == REPLAY_CACHE_DUPLICATE ? VERDICT_DUPLICATE : VERDICT_REPLAYED;
 }
 
@@ -146,25 +150,40 @@ own_groups(const struct worker *worker, struct own_cred cred, uint32_t *readers)
 	return *readers == 0 ? VERDICT_UNAUTHORIZED : VERDICT_NONE;
 }
 
-/* The first refusal that applies, VERDICT_NONE if there is none. */
+/* Of what was found on the way, does the window have anything to say first? */
+static inline bool
+own_is_open(uint8_t found)
+{
+	return found == VERDICT_NONE || found == VERDICT_FORBIDDEN || found == HANDOFF_SPARED;
+}
+
+/*
+ * The first refusal that applies, VERDICT_NONE if there is none: then, last of all, its tokens are
+ * taken.
+ */
 static inline enum verdict
 own_judge(struct worker *worker, struct own_cred cred, uint32_t *readers, uint8_t *first)
 {
-	enum verdict verdict = cred.record->verdict;
-	enum verdict window;
+	const uint8_t found = cred.record->verdict;
+	enum verdict verdict, window;
 
-	if (verdict != VERDICT_NONE)
-		return verdict;
+	if (!own_is_open(found))
+		return (enum verdict)found;
 	window = own_window(worker, cred, first);
 	if (window != VERDICT_NONE && window != VERDICT_BUSY)
 		return window;
+	if (found == VERDICT_FORBIDDEN)
+		return VERDICT_FORBIDDEN;
 	verdict = own_groups(worker, cred, readers);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (window == VERDICT_BUSY || !deliver_has_room(&worker->deliver, *readers,
 					      deliver_slots(cred.record->payload_size)))
 		return VERDICT_BUSY;
-	return VERDICT_NONE;
+	return limit_take(worker, limit_of(&worker->burst.view), cred.key->slot,
+		       &worker->replay->nodes[cred.key->window])
+		       ? VERDICT_NONE
+		       : VERDICT_OVER_RATE;
 }
 
 /* From its form for the way to what consumers get; the salt stays until the stamp takes its place. */
@@ -174,7 +193,8 @@ record_accept(struct verdict_record *record, uint64_t now_us)
 	const uint64_t tail = record_load(record, RECORD_AT_TAIL);
 
 	record_store(record, RECORD_AT_TAIL,
-		(tail & ~((uint64_t)HANDOFF_KIND_ANSWER << 48)) | (uint64_t)VERDICT_ACCEPTED << 56);
+		(tail & ~((uint64_t)HANDOFF_KIND_ANSWER << 48 | (uint64_t)HANDOFF_SPARED << 56)) |
+			(uint64_t)VERDICT_ACCEPTED << 56);
 	record_store(record, RECORD_AT_TIME, now_us);
 }
 
@@ -198,6 +218,8 @@ own_mark(struct worker *worker, struct own_cred cred)
 
 	/* A kill leaves the stores before it in program order: the compiler must leave it so. */
 	atomic_signal_fence(memory_order_seq_cst);
+	meter_turn(worker, cred.key->window, cred.record->epoch);
+	meter_incarnation(worker, cred.key->window, cred.record->serial);
 	marked = replay_window_commit(worker->replay, cred.key->window, cred.record->serial,
 		cred.record->epoch, worker->burst.now_us);
 	/* It was new a moment ago, and nobody else writes here: else recovery must void it. */
@@ -253,8 +275,13 @@ run_add(struct worker *worker, struct own_cred cred, uint32_t readers)
 static inline void
 own_accept(struct worker *worker, struct own_cred cred, uint32_t readers)
 {
+	if (cred.record->verdict == HANDOFF_SPARED)
+		meter_spared(worker, cred.key);
 	record_accept(cred.record, worker->burst.now_us);
+	if (cred.record->kind == CRED_KIND_BEACON)
+		meter_beacon(worker, &cred);
 	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], 1);
+	stat_add(&realm_stats_of(worker, cred.key->realm)->proved[VERDICT_ACCEPTED], 1);
 	if (cred.record->payload_size == 0 && worker->run.count == 0) {
 		deliver_records(worker, cred.record, readers, NULL);
 		own_mark(worker, cred);
@@ -268,6 +295,7 @@ own_refuse_and_answer(
 	struct worker *worker, struct own_cred cred, enum verdict verdict, uint8_t first)
 {
 	deliver_refused(worker, cred.record, verdict, true);
+	meter_refused(worker, &cred, verdict);
 	if (verdict == VERDICT_DUPLICATE)
 		answer_accepted(worker, &cred, VERDICT_DUPLICATE, first);
 	else
@@ -330,6 +358,8 @@ cred_from_item(struct worker *worker, unsigned n, struct answer_context *answer)
 		.record = &item->record,
 		.key = &item->key,
 		.payload = item->msg + CRED_AT_PAYLOAD,
+		.origin = item->msg + CRED_AT_ORIGIN,
+		.issued_us = load_be64(item->msg + CRED_AT_ISSUED),
 		.answer = wants_reply ? answer : NULL,
 	};
 }
@@ -389,16 +419,19 @@ struct own_lane {
 	uint64_t limit;
 	__m128i reader;
 	uint32_t group; /* its bit */
+	const struct table_realm *realm;
+	const struct table_rules *rules; /* NULL: none limits a rate */
+	unsigned accepted;
 };
 
 /* False: not one group. */
 static inline bool
-lane_open(struct worker *worker, struct own_lane *lane, uint32_t groups)
+lane_open(struct worker *worker, struct own_lane *lane, const struct view_key *key)
 {
 	struct deliver *deliver = &worker->deliver;
 	unsigned group;
 
-	lane->group = groups & worker->burst.groups;
+	lane->group = key->groups & worker->burst.groups;
 	if (lane->group == 0 || (lane->group & (lane->group - 1)) != 0)
 		return false;
 	group = (unsigned)__builtin_ctz(lane->group);
@@ -407,15 +440,27 @@ lane_open(struct worker *worker, struct own_lane *lane, uint32_t groups)
 	lane->writer = deliver->rings[group].writer;
 	lane->limit = deliver->rings[group].limit;
 	lane->reader = _mm_set1_epi64x((long long)view_reader(&worker->burst.view, group));
+	lane->realm = key->realm;
+	lane->rules = limit_of(&worker->burst.view);
+	lane->accepted = 0;
 	return true;
 }
 
 static inline void
-lane_close(struct worker *worker, const struct own_lane *lane, unsigned accepted)
+lane_close(struct worker *worker, const struct own_lane *lane)
 {
 	worker->deliver.rings[__builtin_ctz(lane->group)].writer = lane->writer;
-	worker->deliver.written += accepted;
-	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], accepted);
+	worker->deliver.written += lane->accepted;
+	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], lane->accepted);
+	stat_add(&realm_stats_of(worker, lane->realm)->proved[VERDICT_ACCEPTED], lane->accepted);
+}
+
+/* To another realm's; false: it has none, and the old one is closed. */
+static __attribute__((noinline)) bool
+lane_change(struct worker *worker, struct own_lane *lane, const struct view_key *key)
+{
+	lane_close(worker, lane);
+	return lane_open(worker, lane, key);
 }
 
 /*
@@ -434,6 +479,7 @@ own_is_ahead(const struct worker *worker, const struct verdict_record *record,
 static __attribute__((noinline)) void
 own_move(struct worker *worker, uint32_t window, uint64_t serial)
 {
+	meter_incarnation(worker, window, serial);
 	replay_window_commit_ahead(worker->replay, window, serial);
 }
 
@@ -462,8 +508,10 @@ lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_r
 	if ((key->groups & worker->burst.groups) != lane->group ||
 		lane->writer.position == lane->limit ||
 		!(is_in_line || own_is_ahead(worker, record, key)) ||
-		ids_are_hidden(ids, lane->reader))
+		ids_are_hidden(ids, lane->reader) ||
+		!limit_take(worker, lane->rules, key->slot, node))
 		return VERDICT_NONE;
+	meter_turn(worker, key->window, record->epoch);
 	quarters_fill(quarters, record, ids, now_us, tail);
 	deliver_ring_prefetch(&lane->writer, 1);
 	verdict_writer_append_quarters(&lane->writer, quarters, 0);
@@ -473,6 +521,7 @@ lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_r
 	else
 		own_move(worker, key->window, serial);
 	replay_node_touch(node, record->epoch, now_us);
+	lane->accepted++;
 	return VERDICT_ACCEPTED;
 }
 
@@ -480,10 +529,12 @@ lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_r
 static __attribute__((noinline)) void
 own_refuse_replayed(struct worker *worker, unsigned n)
 {
-	struct verdict_record *record = &worker->burst.items[worker->burst.live[n]].record;
+	struct burst_item *item = &worker->burst.items[worker->burst.live[n]];
+	const struct own_cred cred = {.record = &item->record, .key = &item->key};
 
-	record_prove(record, &worker->burst.ids[n]);
-	deliver_refused(worker, record, VERDICT_REPLAYED, true);
+	record_prove(&item->record, &worker->burst.ids[n]);
+	deliver_refused(worker, &item->record, VERDICT_REPLAYED, true);
+	meter_refused(worker, &cred, VERDICT_REPLAYED);
 }
 
 /*
@@ -496,24 +547,23 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 	const struct burst *burst = &worker->burst;
 	enum verdict verdict;
 	struct own_lane lane;
-	unsigned refused = 0;
 	unsigned n;
 
-	if (!lane_open(worker, &lane, burst->items[burst->live[first]].key.groups))
+	if (!lane_open(worker, &lane, &burst->items[burst->live[first]].key))
 		return first;
 	for (n = first; n < count; n++) {
 		const struct burst_item *item = &burst->items[burst->live[n]];
 
+		if (item->key.realm != lane.realm && !lane_change(worker, &lane, &item->key))
+			return n;
 		verdict = lane_accept(
 			worker, &lane, &item->record, &item->key, ids_load(&burst->ids[n]));
 		if (verdict == VERDICT_NONE)
 			break;
-		if (verdict == VERDICT_REPLAYED) {
+		if (verdict == VERDICT_REPLAYED)
 			own_refuse_replayed(worker, n);
-			refused++;
-		}
 	}
-	lane_close(worker, &lane, n - first - refused);
+	lane_close(worker, &lane);
 	return n;
 }
 
@@ -530,7 +580,7 @@ own_locate_key(const struct worker *worker, struct verdict_record *record, struc
 		return VERDICT_UNKNOWN_REALM;
 	verdict = view_key_find(view, record->realm, record->node, record->epoch, key);
 	if (!view_audience_find(key->realm, record->audience, &key->groups) &&
-		record->verdict == VERDICT_NONE)
+		own_is_open(record->verdict))
 		record->verdict = VERDICT_WRONG_AUDIENCE;
 	return verdict;
 }
@@ -542,15 +592,37 @@ own_is_mine(const struct worker *worker, const struct key_slot *slot)
 	return table_shard_owner(slot->shard, worker->worker_count) == worker->index;
 }
 
-static __attribute__((noinline)) void
-own_message(struct worker *worker, const struct handoff_message *message, struct view_key *key)
+/*
+ * Rules were asked where it arrived, and by the table of then. Who is let in nowhere any more since
+ * is refused all the same, as a revoked node is.
+ */
+static inline bool
+own_is_denied(const struct worker *worker, const struct key_slot *slot)
 {
-	const struct own_cred cred = {
+	const struct table_rules *rules = worker->burst.view.rules;
+
+	return slot->policy != 0 && (limit_class(rules, slot)->flags & TABLE_CLASS_DENIES) != 0;
+}
+
+static struct own_cred
+cred_from_message(const struct handoff_message *message, const struct view_key *key)
+{
+	const struct answer_context *answer = message->answer;
+	const bool is_silent = answer != NULL && (answer->flags & ANSWER_IS_SILENT);
+
+	return (struct own_cred){
 		.record = message->record,
 		.key = key,
 		.payload = message->payload,
-		.answer = message->answer,
+		.origin = answer != NULL ? answer->origin : NULL,
+		.answer = is_silent ? NULL : answer,
 	};
+}
+
+static __attribute__((noinline)) void
+own_message(struct worker *worker, const struct handoff_message *message, struct view_key *key)
+{
+	const struct own_cred cred = cred_from_message(message, key);
 	enum verdict verdict = own_locate_key(worker, message->record, key);
 
 	own_wait_for(worker, key->window);
@@ -558,10 +630,13 @@ own_message(struct worker *worker, const struct handoff_message *message, struct
 		verdict = VERDICT_UNKNOWN_EPOCH;
 	if (verdict == VERDICT_NONE && !own_is_mine(worker, key->slot))
 		verdict = VERDICT_BUSY;
-	if (verdict != VERDICT_NONE)
+	if (verdict != VERDICT_NONE) {
 		deliver_refused(worker, cred.record, verdict, true); /* no live key: silent */
-	else
-		own_decide(worker, cred);
+		return;
+	}
+	if (own_is_open(cred.record->verdict) && own_is_denied(worker, key->slot))
+		cred.record->verdict = VERDICT_FORBIDDEN;
+	own_decide(worker, cred);
 }
 
 /*
@@ -596,7 +671,16 @@ own_key_is_usual(const struct worker *worker, const struct verdict_record *recor
 	memcpy(&names, &slot->realm, sizeof(names));
 	return names == record_load(record, RECORD_AT_NAMES) && slot->epoch == record->epoch &&
 	       slot->state == KEY_SLOT_LIVE && view_is_valid_now(&worker->burst.view, slot) &&
-	       own_is_mine(worker, slot);
+	       own_is_mine(worker, slot) && !own_is_denied(worker, slot);
+}
+
+static __attribute__((noinline)) void
+own_refuse_message(struct worker *worker, struct verdict_record *record, const struct view_key *key)
+{
+	const struct own_cred cred = {.record = record, .key = key};
+
+	deliver_refused(worker, record, VERDICT_REPLAYED, true);
+	meter_refused(worker, &cred, VERDICT_REPLAYED);
 }
 
 /* As own_accept_usual does, from message `first` on. The ring's lines are only read. */
@@ -606,27 +690,26 @@ own_accept_messages(struct worker *worker, const struct handoff_message *message
 {
 	enum verdict verdict;
 	struct own_lane lane;
-	unsigned refused = 0;
 	unsigned n;
 
-	if (!lane_open(worker, &lane, keys[first].groups))
+	if (!lane_open(worker, &lane, &keys[first]))
 		return first;
 	for (n = first; n < count; n++) {
-		const struct verdict_record *record = messages[n].record;
+		struct verdict_record *record = messages[n].record;
 		const __m128i ids = _mm_set_epi64x((long long)record_load(record, RECORD_AT_TIME),
 			(long long)record_load(record, RECORD_AT_IDS));
 
 		if (keys[n].groups == 0 || !own_key_is_usual(worker, record, &keys[n]))
 			break;
+		if (keys[n].realm != lane.realm && !lane_change(worker, &lane, &keys[n]))
+			return n;
 		verdict = lane_accept(worker, &lane, record, &keys[n], ids);
 		if (verdict == VERDICT_NONE)
 			break;
-		if (verdict == VERDICT_REPLAYED) {
-			deliver_refused(worker, record, VERDICT_REPLAYED, true);
-			refused++;
-		}
+		if (verdict == VERDICT_REPLAYED)
+			own_refuse_message(worker, record, &keys[n]);
 	}
-	lane_close(worker, &lane, n - first - refused);
+	lane_close(worker, &lane);
 	return n;
 }
 
@@ -725,8 +808,11 @@ own_fetch_windows(struct worker *worker, unsigned count)
 
 	for (n = 0; n < count; n++) {
 		const struct burst_item *item = &burst->items[burst->live[n]];
-		const uint64_t top = replay_word_load(&replay->nodes[item->key.window].top);
+		const struct replay_node *node = &replay->nodes[item->key.window];
+		const uint64_t top = replay_word_load(&node->top);
 
+		if (node->epoch != item->record.epoch)
+			meter_book_prefetch(worker, item->key.window, node->epoch);
 		if (!replay_line_has(top, item->record.serial)) {
 			replay_header_prefetch(replay, item->key.window);
 			far[far_count++] = burst->live[n];

@@ -29,6 +29,7 @@ struct packet_shape {
 	uint32_t base;
 	uint32_t nodes_max;
 	uint32_t groups;
+	uint32_t column;
 	uint64_t item_word; /* struct burst_item's slot_word, without the epoch, and what follows */
 };
 static_assert(sizeof(struct packet_shape) == 6 * 64, "six lines");

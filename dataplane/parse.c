@@ -126,6 +126,7 @@ item_fill_usual(struct burst_item *item, const struct claim_shape *shape,
 	item->key.realm = shape->realm;
 	item->key.window = window;
 	item->key.groups = shape->groups;
+	item->column = (uint16_t)shape->column;
 }
 
 /* A native credential of a sort that was seen before, of which nothing is to be refused. */

@@ -150,6 +150,7 @@ packet_item_fill(const struct worker *worker, struct burst_item *item,
 	item->key.slot = slot;
 	item->key.window = window;
 	item->key.groups = shape->groups;
+	item->column = (uint16_t)shape->column;
 	memcpy(&item->slot_word, &word, sizeof(word));
 }
 
@@ -215,6 +216,7 @@ packet_learn(struct worker *worker, const struct burst_frame *frame, const struc
 	shape->base = claim->base;
 	shape->nodes_max = claim->nodes_max;
 	shape->groups = claim->groups;
+	shape->column = claim->column;
 	memcpy(&shape->item_word, &item->slot_word, sizeof(shape->item_word));
 	shape->item_word &= ~(uint64_t)UINT16_MAX;
 }

@@ -39,13 +39,16 @@ enum table_outcome {
 	TABLE_OUTCOMES
 };
 
+/* All its cells deny (suspended, not on the whitelist): asked again when a credential is handed over. */
+#define TABLE_CLASS_DENIES 1u
+
 /* Rates are intervals: one token each interval_ns, at most depth_ns of them saved up. */
 struct table_class {
 	uint64_t node_interval_ns; /* of each node of the class; 0: no limit */
 	uint64_t node_depth_ns;
 	uint32_t cells; /* its first one */
 	uint16_t limit; /* shared with other classes, an index into the workers' shares; 0: none */
-	uint16_t reserved;
+	uint16_t flags; /* TABLE_CLASS_* */
 	uint64_t reserved2;
 };
 static_assert(sizeof(struct table_class) == 32, "docs/shared-memory.md");

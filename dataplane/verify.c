@@ -14,8 +14,7 @@ verify_refuse(struct worker *worker, uint64_t refused)
 	for (; refused != 0; refused &= refused - 1) {
 		const unsigned n = (unsigned)__builtin_ctzll(refused);
 
-		deliver_refused(
-			worker, &burst->items[burst->live[n]].record, VERDICT_BAD_TAG, false);
+		deliver_unproved(worker, &burst->items[burst->live[n]], VERDICT_BAD_TAG);
 	}
 }
 

@@ -33,6 +33,7 @@ view_open(struct view *view, const struct table_header *table, uint64_t generati
 	view->extra_replies = at(table, half->extra_replies);
 	view->buckets = at(table, half->buckets);
 	view->prefixes = at(table, half->prefixes);
+	view->rules = at(table, half->rules);
 	view->slot_count = table->slot_count < slot_limit ? table->slot_count : slot_limit;
 	view->extra_count = table->extra_count;
 	view->bucket_count = table->bucket_count;
@@ -113,9 +114,8 @@ view_reply(const struct view *view, const struct key_slot *slot)
 	return &view->replies[slot - view->slots];
 }
 
-/* Are the first `bits` (0 ... 128; more match nothing) of both the same? */
-static bool
-prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t address[16])
+bool
+view_prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t address[16])
 {
 	const uint64_t high = load_be64(prefix) ^ load_be64(address);
 	const uint64_t low = load_be64(prefix + 8) ^ load_be64(address + 8);
@@ -135,14 +135,14 @@ view_prefixes_have(const struct view *view, const struct key_slot *slot, const u
 
 	if (!view_has_prefixes(slot))
 		return false;
-	if (prefix_has(slot->origin_prefix, slot->origin_bits, address))
+	if (view_prefix_has(slot->origin_prefix, slot->origin_bits, address))
 		return true;
 	if (index == 0)
 		return false;
 	for (n = 0; n < TABLE_NODE_PREFIXES_MAX && index < view->prefix_count; n++, index++) {
 		const struct table_prefix *prefix = &view->prefixes[index];
 
-		if (prefix_has(prefix->prefix, prefix->bits, address))
+		if (view_prefix_has(prefix->prefix, prefix->bits, address))
 			return true;
 		if (!prefix->has_more)
 			break;

@@ -21,6 +21,7 @@ struct view {
 	const struct key_slot *extra_replies;
 	const struct table_bucket *buckets;
 	const struct table_prefix *prefixes;
+	const struct table_rules *rules;
 	uint32_t slot_count;
 	uint32_t extra_count;
 	uint32_t bucket_count;
@@ -114,9 +115,26 @@ view_has_prefixes(const struct key_slot *slot)
 	return slot->origin_bits != KEY_SLOT_ORIGIN_NONE;
 }
 
+/* Are the first `bits` (0 ... 128; more match nothing) of both the same? */
+bool view_prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t address[16]);
+
 /* Does `address` lie in one of the node's prefixes? No prefix: no. */
 bool view_prefixes_have(
 	const struct view *view, const struct key_slot *slot, const uint8_t address[16]);
+
+/* 0 for audience 0, else 1 + the index of `audience`, which the realm MUST serve. */
+static inline uint32_t
+view_audience_place(const struct table_realm *realm, uint32_t audience)
+{
+	const struct table_audience *found = realm->audiences;
+	unsigned left = realm->audience_count;
+
+	if (audience == 0 || left == 0 || left > TABLE_AUDIENCES_MAX)
+		return 0;
+	for (; left > 1; left -= left / 2)
+		found += found[left / 2].audience <= audience ? left / 2 : 0;
+	return (uint32_t)(found - realm->audiences) + 1;
+}
 
 /* The groups that get `audience`; false if the realm does not serve it. */
 static inline bool

@@ -57,6 +57,7 @@ worker_create(const struct worker_config *config)
 		return NULL;
 	}
 	worker->parse = parse_choose(config->kernel);
+	worker->rules_run = worker->parse == parse_avx512 ? rules_run_avx512 : rules_run_portable;
 	worker->config = *config;
 	worker->stats = config->stats;
 	worker->replay = config->replay;
@@ -66,6 +67,7 @@ worker_create(const struct worker_config *config)
 	worker->answers.serial_count = config->start_us;
 	for (port = 0; port < config->port_count; port++)
 		frame_shape_init(&worker->shapes[port], &config->ports[port]);
+	budget_init(&worker->budget, config->budget_key, config->failures_per_s);
 	deliver_init(worker);
 	return worker;
 }
@@ -163,6 +165,7 @@ worker_burst_at(struct worker *worker, const struct burst_frame *frames, unsigne
 	live = burst_parse(worker, count, result);
 	live = burst_admit(worker, live);
 	live = burst_verify(worker, live);
+	burst_rules(worker, live);
 	live = burst_handoff(worker, live);
 	result->work = count + burst_own(worker, live);
 	deliver_publish(worker);

@@ -74,13 +74,15 @@ struct worker_config {
 	struct verdict_ring *delivery[TABLE_GROUPS_MAX]; /* NULL: group not used */
 	struct verdict_ring *refusal;                    /* NULL: none */
 	uint32_t refusals_per_s;
+	uint32_t failures_per_s; /* shown of one source (dataplane/budget.h); 0: no bound */
 	/* handoff_in[i]: from worker i to us; handoff_out[i]: from us to worker i; [index]: NULL */
 	struct handoff_ring *handoff_in[TABLE_WORKERS_MAX];
 	struct handoff_ring *handoff_out[TABLE_WORKERS_MAX];
 	const struct worker_port *ports;
 	unsigned port_count;
-	uint8_t reply_salt[4]; /* random per dataplane start */
-	uint64_t start_us;     /* real-time clock at start: first reply serial */
+	uint8_t reply_salt[4];  /* random per dataplane start */
+	uint8_t budget_key[32]; /* likewise, and secret */
+	uint64_t start_us;      /* real-time clock at start: first reply serial */
 };
 
 struct worker;

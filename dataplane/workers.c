@@ -13,6 +13,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
+#include "dataplane/budget.h"
 #include "dataplane/eal.h"
 
 static uint64_t
@@ -132,6 +133,7 @@ workers_create(struct workers *workers, struct setup *setup, const struct ports 
 		.replay = &setup->replay,
 		.meters = setup->meters,
 		.refusals_per_s = setup->config.refusals_per_s,
+		.failures_per_s = BUDGET_A_SECOND,
 		.ports = ports->views,
 		.port_count = ports->count,
 		.start_us = clock_us(CLOCK_REALTIME),
@@ -142,8 +144,11 @@ workers_create(struct workers *workers, struct setup *setup, const struct ports 
 	atomic_store(&workers->is_stopping, false);
 	atomic_store(&setup->stats->cycles_hz, rte_get_tsc_hz());
 	workers->loops = aligned_alloc(_Alignof(struct loop), sizeof(struct loop) * workers->count);
-	if (workers->loops == NULL || getrandom(config.reply_salt, sizeof(config.reply_salt), 0) !=
-					      (ssize_t)sizeof(config.reply_salt))
+	if (workers->loops == NULL ||
+		getrandom(config.reply_salt, sizeof(config.reply_salt), 0) !=
+			(ssize_t)sizeof(config.reply_salt) ||
+		getrandom(config.budget_key, sizeof(config.budget_key), 0) !=
+			(ssize_t)sizeof(config.budget_key))
 		return failure_set(failure, ENOMEM, "no memory for %u workers", workers->count);
 	memset(workers->loops, 0, sizeof(struct loop) * workers->count);
 	state_recover(setup);

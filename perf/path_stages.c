@@ -70,6 +70,7 @@ path_stages_burst(struct worker *worker, const struct burst_frame *frames, unsig
 	live = burst_admit(worker, live);
 	times[PATH_STAGE_VERIFY] = clock_read();
 	live = burst_verify(worker, live);
+	burst_rules(worker, live);
 	times[PATH_STAGE_HANDOFF] = clock_read();
 	live = burst_handoff(worker, live);
 	times[PATH_STAGE_OWN] = clock_read();

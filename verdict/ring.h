@@ -83,13 +83,15 @@ struct verdict_record {
 	uint16_t payload_size;
 	uint16_t epoch;
 	uint8_t kind;
-	uint8_t verdict; /* refusal rings: bit 7 set if unproved */
+	uint8_t verdict; /* refusal rings: with VERDICT_RECORD_* */
 };
 static_assert(sizeof(struct verdict_record) == VERDICT_SLOT_SIZE, "docs/shared-memory.md");
 static_assert(offsetof(struct verdict_record, source) == 24, "docs/shared-memory.md");
 static_assert(offsetof(struct verdict_record, port) == 56, "docs/shared-memory.md");
 
 #define VERDICT_RECORD_UNPROVED 0x80u
+/* The realm's mode advises to let it pass: whatever decided before credgate came decides still. */
+#define VERDICT_RECORD_ADVISED 0x40u
 
 struct verdict_ring {
 	/* ctrl: wo before anybody else maps it */

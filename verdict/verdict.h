@@ -39,11 +39,12 @@
 		"check NAT and relays, the node's prefixes, the realm's origin mode")             \
 	X(13, WRONG_AUDIENCE, "wrong-audience", "meant for a service that is not here",           \
 		"check the audience the sender uses against the realm's list")                    \
-	X(14, FORBIDDEN, "forbidden", "a rule denies it; reserved, there are no rules yet",       \
-		"not produced by this release: compare versions of sender and gateway")           \
+	X(14, FORBIDDEN, "forbidden",                                                             \
+		"a rule denies it, or its node is suspended or not on the whitelist",             \
+		"ask which rule decides: credgate policy explain")                                \
 	X(15, OVER_RATE, "over-rate",                                                             \
-		"the sender is over its rate; reserved, not produced by this release",            \
-		"send the same bytes again later")                                                \
+		"its node, or all nodes that share a limit, are over their rate",                 \
+		"send the same bytes again after retry_ms; see credgate limits")                  \
 	X(16, MALFORMED, "malformed", "not a credential", "see docs/wire-format.md")              \
 	X(17, UNSUPPORTED, "unsupported",                                                         \
 		"a suite, kind, flag or form this gateway does not take",                         \

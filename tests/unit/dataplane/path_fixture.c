@@ -189,6 +189,7 @@ realm_add(struct fixture *f, uint32_t index)
 		.skew_us = 2000000,
 		.dup_us = 2000000,
 		.origin_mode = TABLE_ORIGIN_STRICT,
+		.mode = TABLE_MODE_ENFORCE,
 		.any_groups = groups,
 		.beacon_groups = groups,
 		.audience_count = 1,
@@ -308,6 +309,7 @@ worker_start(struct fixture *f, unsigned index)
 		.meters = f->meters,
 		.refusal = f->refusal[index],
 		.refusals_per_s = f->params.refusals_per_s,
+		.failures_per_s = f->params.failures_per_s,
 		.ports = &f->port,
 		.port_count = 1,
 		.reply_salt = {0xa, 0xb, 0xc, 0xd},
@@ -425,6 +427,12 @@ struct replay_node *
 fixture_line(const struct fixture *f, uint32_t realm, uint32_t node)
 {
 	return &f->replay.nodes[slot_index(f, realm, node)];
+}
+
+struct meter_node *
+fixture_meter(const struct fixture *f, uint32_t realm, uint32_t node)
+{
+	return meters_node(f->meters, slot_index(f, realm, node));
 }
 
 static void

@@ -45,6 +45,7 @@ struct fixture_params {
 	uint32_t extras_max;    /* epochs beside each node's first; a power of two */
 	uint32_t cache_entries; /* of the retransmission cache */
 	uint32_t refusals_per_s;
+	uint32_t failures_per_s; /* of one source; 0: no bound */
 	enum tag_kernel_id kernel;
 	bool use_hugepages; /* benchmarks: large pages, where the machine gives them */
 };
@@ -114,6 +115,9 @@ struct key_slot *fixture_reply_slot(
 
 /* The node's line in the replay store. */
 struct replay_node *fixture_line(const struct fixture *f, uint32_t realm, uint32_t node);
+
+/* The node's meter. */
+struct meter_node *fixture_meter(const struct fixture *f, uint32_t realm, uint32_t node);
 
 /* Gives a slot a prefix; called again, a longer and longer list. */
 void fixture_prefix_add(

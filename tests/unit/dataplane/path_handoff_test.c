@@ -342,7 +342,7 @@ provisional_refusals_cross(void **state)
 	drain(1);
 	assert_int_equal(stats_worker(fixture.stats, 1)->proved[VERDICT_EXPIRED], 1);
 	assert_int_equal(fixture.result.reply_count, 1);
-	assert_int_not_equal(fixture_line(&fixture, FIXTURE_REALM, node)->bucket, 0);
+	assert_int_not_equal(fixture_meter(&fixture, FIXTURE_REALM, node)->reply_bucket, 0);
 	assert_int_equal(fixture_line(&fixture, FIXTURE_REALM, node)->top, 0);
 }
 
