@@ -78,7 +78,7 @@ record_fill(struct cg_record *out, const struct verdict_record *in, unsigned wor
 {
 	*out = (struct cg_record){
 		.size = sizeof(*out),
-		.verdict = in->verdict & ~VERDICT_RECORD_UNPROVED,
+		.verdict = in->verdict & ~(VERDICT_RECORD_UNPROVED | VERDICT_RECORD_ADVISED),
 		.is_proved = (in->verdict & VERDICT_RECORD_UNPROVED) == 0,
 		.kind = in->kind,
 		.time_us = in->time_us,

@@ -12,8 +12,8 @@
 #include "ctrl/address.h"
 #include "ctrl/launch.h"
 #include "ctrl/memory.h"
-#include "ctrl/realms_table.h"
 #include "ctrl/privilege.h"
+#include "ctrl/realms_table.h"
 
 static struct reason reason;
 
