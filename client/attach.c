@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,13 @@
 
 /* A gateway that hangs must not hang its consumers. */
 #define ATTACH_TIMEOUT_S 5
+
+/* A member table has no name. */
+static const struct attach_request members_request = {
+	.magic = ATTACH_MAGIC,
+	.version = ATTACH_VERSION,
+	.what = ATTACH_MEMBERS,
+};
 
 static int
 request_fill(struct attach_request *request, const char *group)
@@ -117,12 +125,12 @@ reply_check(struct attach_reply *reply, unsigned fd_count)
 	return 0;
 }
 
+/* Maps part `index` of what was given: a ring, or the member table. */
 static int
-ring_map(struct attached *attached, int fd, uint64_t size, enum verdict_ring_kind kind)
+part_map(struct attached *attached, int fd, uint64_t size, unsigned index, const void **mapping)
 {
-	unsigned index = attached->count;
 	struct stat st;
-	void *mapping;
+	void *mapped;
 	int seals = fcntl(fd, F_GET_SEALS);
 
 	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
@@ -130,11 +138,24 @@ ring_map(struct attached *attached, int fd, uint64_t size, enum verdict_ring_kin
 	if (fstat(fd, &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size != size ||
 		size < VERDICT_SLOTS_OFFSET)
 		return client_fail(EPROTO, "ring %u has not the size that was promised", index);
-	mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	if (mapping == MAP_FAILED)
+	mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (mapped == MAP_FAILED)
 		return client_fail(errno, "ring %u cannot be mapped: %m", index);
-	attached->rings[index] = mapping;
+	*mapping = mapped;
 	attached->sizes[index] = size;
+	return 0;
+}
+
+static int
+ring_map(struct attached *attached, int fd, uint64_t size, enum verdict_ring_kind kind)
+{
+	unsigned index = attached->count;
+	const void *mapping = NULL;
+	int rc = part_map(attached, fd, size, index, &mapping);
+
+	if (rc != 0)
+		return rc;
+	attached->rings[index] = mapping;
 	attached->count++;
 	if (verdict_ring_check(mapping, size) != 0 || attached->rings[index]->kind != kind)
 		return client_fail(EPROTO, "ring %u is none of this version", index);
@@ -168,12 +189,34 @@ rings_map(struct attached *attached, const struct attach_reply *reply, const int
 	return 0;
 }
 
+static int
+members_map(struct attached *attached, const struct attach_reply *reply, int fd)
+{
+	const void *mapping = NULL;
+	int rc = part_map(attached, fd, reply->ring_size[0], 0, &mapping);
+
+	if (rc != 0)
+		return rc;
+	if (members_view_init(&attached->members, mapping, reply->ring_size[0]) == 0)
+		return 0;
+	munmap((void *)(uintptr_t)mapping, attached->sizes[0]);
+	return client_fail(EPROTO, "the member table is none of this version: update one side");
+}
+
+static int
+all_map(struct attached *attached, const struct attach_request *request,
+	const struct attach_reply *reply, const int *fds)
+{
+	if (request->what == ATTACH_MEMBERS)
+		return members_map(attached, reply, fds[0]);
+	return rings_map(attached, reply, fds,
+		request->what == ATTACH_DELIVERY ? VERDICT_RING_DELIVERY : VERDICT_RING_REFUSAL);
+}
+
 /* Asks, and maps what comes; the descriptors are not needed any more then. */
 static int
 converse(struct attached *attached, const struct attach_request *request)
 {
-	const enum verdict_ring_kind kind =
-		request->what == ATTACH_DELIVERY ? VERDICT_RING_DELIVERY : VERDICT_RING_REFUSAL;
 	struct attach_reply reply;
 	int fds[ATTACH_RINGS_MAX];
 	unsigned fd_count = 0, i;
@@ -186,9 +229,24 @@ converse(struct attached *attached, const struct attach_request *request)
 	if (rc == 0)
 		rc = reply_check(&reply, fd_count);
 	if (rc == 0)
-		rc = rings_map(attached, &reply, fds, kind);
+		rc = all_map(attached, request, &reply, fds);
 	for (i = 0; i < fd_count; i++)
 		close(fds[i]);
+	return rc;
+}
+
+static int
+attach(struct attached *attached, const char *socket_path, const struct attach_request *request)
+{
+	int rc;
+
+	*attached = (struct attached){.count = 0};
+	attached->socket = socket_open(socket_path);
+	if (attached->socket < 0)
+		return attached->socket;
+	rc = converse(attached, request);
+	if (rc != 0)
+		close(attached->socket);
 	return rc;
 }
 
@@ -198,21 +256,28 @@ attach_open(struct attached *attached, const char *socket_path, const char *grou
 	struct attach_request request;
 	int rc = request_fill(&request, group);
 
-	if (rc != 0)
-		return rc;
-	attached->count = 0;
-	attached->socket = socket_open(socket_path);
-	if (attached->socket < 0)
-		return attached->socket;
-	rc = converse(attached, &request);
-	if (rc != 0)
-		close(attached->socket);
-	return rc;
+	return rc != 0 ? rc : attach(attached, socket_path, &request);
+}
+
+int
+attach_members_open(struct attached *attached, const char *socket_path)
+{
+	return attach(attached, socket_path, &members_request);
 }
 
 void
 attach_close(struct attached *attached)
 {
 	rings_unmap(attached);
+	if (attached->members.header != NULL)
+		munmap((void *)(uintptr_t)attached->members.header, attached->sizes[0]);
 	close(attached->socket);
+}
+
+bool
+attach_is_closed(const struct attached *attached)
+{
+	struct pollfd pollfd = {.fd = attached->socket, .events = POLLIN | POLLRDHUP};
+
+	return poll(&pollfd, 1, 0) > 0;
 }

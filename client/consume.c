@@ -4,7 +4,6 @@
 #include <credgate/mint.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,15 +126,6 @@ coarse_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* The gateway says nothing after the reply, so anything to read is the end. */
-static bool
-is_closed(int fd)
-{
-	struct pollfd pollfd = {.fd = fd, .events = POLLIN | POLLRDHUP};
-
-	return poll(&pollfd, 1, 0) > 0;
-}
-
 static void
 gone_check(struct cg_reader *reader)
 {
@@ -144,7 +134,7 @@ gone_check(struct cg_reader *reader)
 	if (reader->is_gone || now_ns - reader->checked_ns < GONE_CHECK_NS)
 		return;
 	reader->checked_ns = now_ns;
-	reader->is_gone = is_closed(reader->attached.socket);
+	reader->is_gone = attach_is_closed(&reader->attached);
 }
 
 static int
@@ -207,7 +197,7 @@ cg_reader_wait(struct cg_reader *reader, int timeout_ms)
 
 		if (is_readable(reader))
 			return 1;
-		if (reader->is_gone || is_closed(reader->attached.socket)) {
+		if (reader->is_gone || attach_is_closed(&reader->attached)) {
 			reader->is_gone = true;
 			return is_readable(reader) ? 1 : gone_fail();
 		}

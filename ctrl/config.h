@@ -95,6 +95,9 @@ struct config_realm {
 	uint32_t replies_per_s;
 	uint32_t window_bits;
 	bool has_window_bits; /* stated by the operator */
+	uint32_t beacon_s;    /* interval of nodes whose beacons tell none */
+	uint32_t late_tenths; /* of an interval, without a beacon: late */
+	uint32_t left_tenths; /* likewise, left */
 	bool audience_any;
 	struct config_audience audiences[TABLE_AUDIENCES_MAX];
 	unsigned audience_count;

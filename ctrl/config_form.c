@@ -274,6 +274,21 @@ bool_check(const struct form *form, const yaml_node_t *node, const char *where)
 		"\"%.60s\" is neither; write true or false", text);
 }
 
+/* Digits with or without a point: no sign, exponent, infinity or .nan. */
+static int
+decimal_check(const struct form *form, const yaml_node_t *node, const char *where)
+{
+	const char *text = (const char *)node->data.scalar.value;
+	size_t whole = strspn(text, "0123456789"), length = whole;
+
+	if (text[whole] == '.')
+		length += 1 + strspn(text + whole + 1, "0123456789");
+	if (whole > 0 && text[length] == '\0')
+		return 0;
+	return config_source_fail(form->source, node_line(node), where, form->reason,
+		"\"%.60s\" is no number; write one as 2.5", text);
+}
+
 static int
 string_check(const struct form *form, const cyaml_schema_value_t *schema, const yaml_node_t *node,
 	const char *where)
@@ -307,6 +322,8 @@ value_check(const struct form *form, const cyaml_schema_value_t *schema, const y
 		return enum_check(form, schema, node, where);
 	if (schema->type == CYAML_UINT)
 		return number_check(form, node, where);
+	if (schema->type == CYAML_FLOAT)
+		return decimal_check(form, node, where);
 	if (schema->type == CYAML_BOOL)
 		return bool_check(form, node, where);
 	return string_check(form, schema, node, where);

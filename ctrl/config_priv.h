@@ -75,6 +75,9 @@ struct config_file_realm {
 	uint32_t *dup_ms;
 	uint32_t *replies_per_s;
 	uint32_t *window_bits;
+	uint32_t *beacon_s;
+	float *late_after;
+	float *left_after;
 	bool *audience_any;
 	struct config_file_audience *audiences;
 	unsigned audiences_count;

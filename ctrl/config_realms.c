@@ -8,6 +8,10 @@
 
 #define AUDIENCE_ANY_NAME "any"
 
+/* Beacon intervals. Less, and a beacon that is a little late would make its node so. */
+#define INTERVALS_MIN 1.5f
+#define INTERVALS_MAX 1000.0f
+
 int
 config_realm_find(const struct config *config, const char *name)
 {
@@ -69,6 +73,34 @@ realm_check_times(
 		config_pass_fail(pass, "ttl_default_s",
 			"%u is more than ttl_max_s (%u); lower it or raise ttl_max_s",
 			to->ttl_default_s, to->ttl_max_s);
+}
+
+/* A number of beacon intervals, in tenths of one. */
+static uint32_t
+intervals_check(struct config_pass *pass, const char *key, const float *given, uint32_t standard)
+{
+	if (given == NULL)
+		return standard;
+	if (*given >= INTERVALS_MIN && *given <= INTERVALS_MAX)
+		return (uint32_t)(*given * 10 + 0.5f);
+	config_pass_fail(pass, key, "%g is not within 1.5 and 1000 beacon intervals; choose one",
+		(double)*given);
+	return standard;
+}
+
+static void
+realm_check_beacons(
+	struct config_pass *pass, struct config_realm *to, const struct config_file_realm *from)
+{
+	to->beacon_s = config_pass_number(
+		pass, "beacon_s", from->beacon_s, (struct config_range){10, 1, UINT16_MAX});
+	to->late_tenths = intervals_check(pass, "late_after", from->late_after, 25);
+	to->left_tenths = intervals_check(pass, "left_after", from->left_after,
+		to->late_tenths < 60 ? 60 : 2 * to->late_tenths);
+	if (to->left_tenths <= to->late_tenths)
+		config_pass_fail(pass, "left_after",
+			"must be more than late_after (%g); raise it or lower late_after",
+			to->late_tenths / 10.0);
 }
 
 static void
@@ -155,6 +187,7 @@ realm_check(struct config_pass *pass, unsigned index)
 	realm_check_master(pass, to, from);
 	realm_check_whitelist(pass, to, from);
 	realm_check_times(pass, to, from);
+	realm_check_beacons(pass, to, from);
 	to->freshness = from->freshness != NULL ? (enum table_freshness) * from->freshness
 						: TABLE_FRESHNESS_CLOCK;
 	if (to->freshness == TABLE_FRESHNESS_SERIAL)

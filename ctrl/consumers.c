@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 #include "ctrl/log.h"
+#include "ctrl/members.h"
 #include "ctrl/passing.h"
 #include "ctrl/socket.h"
 
-#define GROUP_NONE    (TABLE_GROUPS_MAX + 1)
+#define GROUP_NONE    (TABLE_GROUPS_MAX + 2)
 #define SOCKET_NAME   "consumer.sock"
 #define GROUP_REFUSAL TABLE_GROUPS_MAX
 
@@ -87,6 +88,17 @@ decide_refusals(const struct config *config, const struct peer *peer, struct att
 		peer->uid);
 }
 
+/* Where nodes are is no secret to whoever may read what they send. */
+static void
+decide_members(const struct config *config, const struct peer *peer, struct attach_reply *reply)
+{
+	if (is_known(config, peer))
+		return;
+	reply->status = EACCES;
+	snprintf(reply->text, sizeof(reply->text),
+		"uid %u may not read members: add it to observers in the configuration", peer->uid);
+}
+
 void
 consumers_decide(const struct config *config, const struct peer *peer,
 	const struct attach_request *request, struct attach_reply *reply, unsigned *group)
@@ -108,6 +120,9 @@ consumers_decide(const struct config *config, const struct peer *peer,
 		decide_delivery(config, peer, name, reply, group);
 	} else if (request->what == ATTACH_REFUSALS) {
 		decide_refusals(config, peer, reply);
+	} else if (request->what == ATTACH_MEMBERS) {
+		*group = CONSUMERS_MEMBERS;
+		decide_members(config, peer, reply);
 	} else {
 		reply->status = EINVAL;
 		snprintf(reply->text, sizeof(reply->text),
@@ -147,6 +162,17 @@ rings_collect(const struct ctrl *ctrl, unsigned group, int fds[ATTACH_RINGS_MAX]
 	return count;
 }
 
+static unsigned
+members_collect(const struct ctrl *ctrl, int fds[ATTACH_RINGS_MAX], struct attach_reply *reply)
+{
+	const struct memory_object *table = members_object(ctrl->members);
+
+	fds[0] = table->reader_fd;
+	reply->ring_size[0] = table->size;
+	reply->ring_count = 1;
+	return 1;
+}
+
 /* False: the consumer is to be dropped. */
 static bool
 request_answer(struct consumer *consumer, const struct attach_request *request)
@@ -159,7 +185,9 @@ request_answer(struct consumer *consumer, const struct attach_request *request)
 	int error;
 
 	consumers_decide(ctrl->config, &consumer->peer, request, &reply, &group);
-	if (reply.status == 0)
+	if (reply.status == 0 && group == CONSUMERS_MEMBERS)
+		count = members_collect(ctrl, fds, &reply);
+	else if (reply.status == 0)
 		count = rings_collect(ctrl, group, fds, &reply);
 	else
 		log_limited(&consumers->limit, "consumers", "uid %u pid %d refused: %s",

@@ -16,6 +16,7 @@
 #include "ctrl/consumers.h"
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
+#include "ctrl/members.h"
 #include "ctrl/rate_limits.h"
 #include "ctrl/realms_table.h"
 #include "ctrl/rollout.h"
@@ -390,6 +391,7 @@ ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 	warnings_log(config);
 	config_destroy(ctrl->config);
 	ctrl->config = config;
+	members_configure(ctrl->members, config);
 	ctrl_policy_set(ctrl);
 	return 0;
 }
@@ -502,6 +504,8 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	if (error == 0)
 		error = replay_begin(ctrl, reason);
 	if (error == 0)
+		error = members_begin(ctrl, reason);
+	if (error == 0)
 		error = limits_begin(ctrl, reason);
 	if (error == 0)
 		error = keys_begin(ctrl, reason);
@@ -509,6 +513,8 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 		error = supervise_begin(ctrl, reason);
 	if (error == 0)
 		error = events_begin(ctrl, reason);
+	if (error == 0)
+		error = members_watch(ctrl, reason);
 	if (error == 0)
 		error = sockets_begin(ctrl, reason);
 	return error;
@@ -563,6 +569,7 @@ ctrl_fini(struct ctrl *ctrl)
 {
 	consumers_destroy(ctrl->consumers);
 	admin_destroy(ctrl->admin);
+	members_end(ctrl);
 	if (ctrl->second != NULL)
 		event_free(ctrl->second);
 	for (unsigned i = 0; i < 3; i++)

@@ -25,6 +25,7 @@
 struct admin;
 struct consumers;
 struct limits;
+struct members;
 struct rollout;
 struct whitelists;
 
@@ -53,6 +54,7 @@ struct ctrl {
 	struct supervise *supervise;
 	struct admin *admin;
 	struct consumers *consumers;
+	struct members *members;
 	struct event *signals[3];
 	struct event *second;
 	uint64_t started_us;      /* real-time clock */

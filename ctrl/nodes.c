@@ -8,6 +8,7 @@
 #include "ctrl/clock.h"
 #include "ctrl/ctrl.h"
 #include "ctrl/log.h"
+#include "ctrl/members.h"
 
 #define SECOND_US 1000000u
 
@@ -84,7 +85,10 @@ node_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *no
 	if (node->is_live)
 		replay_window_assign(&ctrl->shared.store, ctrl->bases[realm_index] + node->node,
 			realm->id, node->node);
-	return keytable_node_set(ctrl->keys, realm_index, node, reason);
+	error = keytable_node_set(ctrl->keys, realm_index, node, reason);
+	if (error == 0)
+		members_node_set(ctrl->members, realm_index, node);
+	return error;
 }
 
 struct load {
@@ -354,9 +358,11 @@ nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node
 {
 	int error = registry_node_delete(ctrl->registry, node->realm, node->node, reason);
 
-	if (error == 0)
-		keytable_node_clear(ctrl->keys, realm_index, node->node);
-	return error;
+	if (error != 0)
+		return error;
+	keytable_node_clear(ctrl->keys, realm_index, node->node);
+	members_node_clear(ctrl->members, realm_index, node->node);
+	return 0;
 }
 
 void

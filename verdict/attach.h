@@ -20,6 +20,7 @@
 enum attach_what {
 	ATTACH_DELIVERY = 1, /* the delivery rings of a group */
 	ATTACH_REFUSALS = 2, /* the refusal rings; group is empty */
+	ATTACH_MEMBERS = 3,  /* the member table, one "ring" (verdict/members.h); group is empty */
 };
 
 struct attach_request {

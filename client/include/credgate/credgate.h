@@ -10,6 +10,7 @@
 
 #include <credgate/consume.h>
 #include <credgate/exchange.h>
+#include <credgate/members.h>
 #include <credgate/mint.h>
 #include <credgate/verdict.h>
 

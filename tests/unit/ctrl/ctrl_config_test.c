@@ -61,6 +61,15 @@ static const struct mistake mistakes[] = {
 		"\"-1\" is no whole number"},
 	{"too large", HEAD "realms:\n  - name: lab\n    id: 4294967296\n", 6, "realms[0].id",
 		"no whole number from 0 to 4294967295"},
+	{"no interval", HEAD "realms:\n  - name: lab\n    id: 7\n    beacon_s: 0\n", 7,
+		"realms[0].beacon_s", "1"},
+	{"late at once", HEAD "realms:\n  - name: lab\n    id: 7\n    late_after: 1.4\n", 7,
+		"realms[0].late_after", "1.5 and 1000"},
+	{"late is no number", HEAD "realms:\n  - name: lab\n    id: 7\n    late_after: .nan\n", 7,
+		"realms[0].late_after", "is no number"},
+	{"left before late",
+		HEAD "realms:\n  - name: lab\n    id: 7\n    late_after: 4\n    left_after: 4\n", 8,
+		"realms[0].left_after", "more than late_after (4)"},
 	{"not a bool", HEAD "realms:\n  - name: lab\n    id: 7\n    audience_any: False\n", 7,
 		"realms[0].audience_any", "write true or false"},
 	{"not a choice", HEAD "realms:\n  - name: lab\n    id: 7\n    mode: strict\n", 7,
@@ -295,6 +304,9 @@ test_defaults(void **state)
 	assert_int_equal(config->realms[0].mode, TABLE_MODE_ENFORCE);
 	assert_int_equal(config->realms[0].ttl_max_s, 300);
 	assert_true(config->realms[0].audience_any);
+	assert_int_equal(config->realms[0].beacon_s, 10);
+	assert_int_equal(config->realms[0].late_tenths, 25);
+	assert_int_equal(config->realms[0].left_tenths, 60);
 	assert_string_equal(config->realms[0].master, "/var/lib/credgate/lab.master");
 	assert_int_equal(config->groups[0].reader.gid, 61003);
 	assert_false(config->groups[0].beacons);

@@ -79,7 +79,13 @@ test_decisions(void **state)
 			0, 16},
 		{{.uid = 0}, ATTACH_REFUSALS, "", 0, 16},
 		{{.uid = 61001}, ATTACH_REFUSALS, "", 0, 16},
-		{{.uid = 0}, 3, "", EINVAL, 16},
+		{{.uid = READER_UID, .gid = READER_GID}, ATTACH_MEMBERS, "", 0, 17},
+		{{.uid = OBSERVER_UID}, ATTACH_MEMBERS, "", 0, 17},
+		{{.uid = 9, .gid = ADMIN_GID}, ATTACH_MEMBERS, "", 0, 17},
+		{{.uid = 0}, ATTACH_MEMBERS, "", 0, 17},
+		{{.uid = READER_UID, .gid = 9}, ATTACH_MEMBERS, "", EACCES, 17},
+		{{.uid = 9, .gid = 9}, ATTACH_MEMBERS, "", EACCES, 17},
+		{{.uid = 0}, 4, "", EINVAL, 16},
 	};
 	struct config *config = config_make();
 	struct attach_request request = {.magic = ATTACH_MAGIC, .version = ATTACH_VERSION};
