@@ -122,6 +122,12 @@ limits_share_of(double rate, double burst, double share)
 
 /* ---- shares ---- */
 
+static bool
+is_used(const struct limit *limit)
+{
+	return limit->entry.rate > 0;
+}
+
 /* The pair is not stored at once: for a moment the depth may be that of another share. */
 static void
 shares_write(const struct limits *limits, unsigned index)
@@ -195,7 +201,8 @@ void
 limits_look(struct limits *limits, uint64_t elapsed_us)
 {
 	for (unsigned i = 1; i < limits->count && elapsed_us > 0; i++)
-		limit_look(limits, i, (double)elapsed_us / US_PER_S);
+		if (is_used(&limits->limits[i]))
+			limit_look(limits, i, (double)elapsed_us / US_PER_S);
 }
 
 static void
@@ -216,7 +223,7 @@ static const struct limit *
 limit_find(const struct limit *limits, unsigned count, const struct limits_entry *entry)
 {
 	for (unsigned i = 1; i < count; i++)
-		if (limits[i].entry.realm_index == entry->realm_index &&
+		if (is_used(&limits[i]) && limits[i].entry.realm_index == entry->realm_index &&
 			strcmp(limits[i].entry.name, entry->name) == 0)
 			return &limits[i];
 	return NULL;
@@ -237,7 +244,8 @@ limit_begin(struct limits *limits, unsigned index, const struct limits_entry *en
 		limit->taken_seen[i] = counter(&stats->limit_taken[index]);
 		limit->refused_seen[i] = counter(&stats->limit_refused[index]);
 	}
-	limits_divide(entry->rate, limit->demand, limits->worker_count, limit->shares);
+	if (is_used(limit))
+		limits_divide(entry->rate, limit->demand, limits->worker_count, limit->shares);
 	shares_write(limits, index);
 }
 

@@ -27,7 +27,7 @@ struct limits;
 struct limits_entry {
 	char name[LIMITS_NAME_SIZE]; /* as people know it; one of its own in the realm */
 	unsigned realm_index;
-	double rate;  /* credentials per second of all workers together; above 0 */
+	double rate;  /* credentials per second of all workers together; 0: not used */
 	double burst; /* credentials; below 1 counts as 1 */
 };
 

@@ -144,6 +144,8 @@ rollout_view(const struct rollout *rollout, unsigned realm_index)
 		view.would[v] = realm->would_carried[v] + totals.would[v] - realm->would_base[v];
 		view.refused[v] =
 			realm->proved_carried[v] + totals.proved[v] - realm->proved_base[v];
+		if (v == VERDICT_DUPLICATE)
+			view.would[v] = 0; /* the answer again: no refusal */
 		view.would_all += view.would[v];
 	}
 	view.accepted = view.refused[VERDICT_ACCEPTED];

@@ -38,7 +38,8 @@ limits_json(const struct ctrl *ctrl, int realm)
 	for (unsigned i = 1; i < limits_count(ctrl->limits); i++) {
 		struct limits_view limit = limits_view(ctrl->limits, i);
 
-		if (realm < 0 || limit.entry->realm_index == (unsigned)realm)
+		if (limit.entry->rate > 0 &&
+			(realm < 0 || limit.entry->realm_index == (unsigned)realm))
 			json_array_append_new(list, limit_json(ctrl, &limit));
 	}
 	return list;

@@ -229,7 +229,8 @@ print_realms(const struct cli *cli, const json_t *realms)
 		table_cell(&table, "%" PRIu64, request_number(realm, "nodes"));
 		table_cell(&table, "%" PRIu64, request_number(realm, "nodes_max"));
 		table_cell(&table, "%" PRIu64, request_number(realm, "revoked"));
-		table_cell(&table, "%s", request_text(realm, "mode"));
+		table_cell(&table, "%s%s", request_text(realm, "mode"),
+			json_is_true(part(realm, "mode_live")) ? " (live)" : "");
 		table_cell(&table, "%s", request_text(realm, "freshness"));
 		table_cell(&table, "%s", request_text(realm, "origin"));
 		table_cell(&table, "%" PRIu64, request_number(realm, "window_bits"));
@@ -255,6 +256,27 @@ print_floors(const json_t *realms)
 		print_date_time(until, floor_us);
 		printf("realm %s: whatever was issued before %s gets floor\n",
 			request_text(realm, "name"), until);
+	}
+}
+
+/* Who may speak at all, and loudly what is wrong with the file that should say so. */
+static void
+print_whitelists(const json_t *realms)
+{
+	const json_t *realm, *list;
+	size_t i;
+
+	json_array_foreach(realms, i, realm)
+	{
+		list = part(realm, "whitelist");
+		if (!json_is_object(list))
+			continue;
+		printf("realm %s: only the %" PRIu64 " names of %s may speak\n",
+			request_text(realm, "name"), request_number(list, "names"),
+			request_text(list, "file"));
+		if (json_is_string(part(list, "fault")))
+			printf("  BAD WHITE LIST, the last good one is in force: %s\n",
+				request_text(list, "fault"));
 	}
 }
 
@@ -307,6 +329,7 @@ print_status(const struct cli *cli, const json_t *status)
 	print_verdicts(cli, part(status, "workers"));
 	print_realms(cli, part(status, "realms"));
 	print_floors(part(status, "realms"));
+	print_whitelists(part(status, "realms"));
 	print_groups(cli, part(status, "groups"));
 	printf("\nObservers of refusals: %" PRIu64 "\n", request_number(status, "observers"));
 }

@@ -93,7 +93,7 @@ if command -v bash >/dev/null; then
 	[ "$(candidates node rev)" = "revoke" ] || bad "completion of node rev"
 	[ "$(candidates node ro)" = "rotate" ] || bad "completion of node ro"
 	[ "$(candidates node de)" = "delete" ] || bad "completion of node de"
-	[ "$(candidates realm '')" = "init list" ] || bad "completion of realm"
+	[ "$(candidates realm '')" = "init list mode would" ] || bad "completion of realm"
 	[ "$(candidates node add lab --su)" = "--suite" ] || bad "completion of --su"
 	[ "$(candidates send --ti)" = "--timeout" ] || bad "completion of --ti"
 fi

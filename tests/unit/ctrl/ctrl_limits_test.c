@@ -261,6 +261,19 @@ test_renumber(void **state)
 	assert_int_equal(limits_view(limits, 2).taken, 150);
 }
 
+/* An index that no limit has for now: a worker that met it would let nothing pass. */
+static void
+test_unused(void **state)
+{
+	const struct limits_entry entries[] = {{"", 0, 0, 0}, entry("", 0), entry("b", 10)};
+
+	(void)state;
+	limits_set(limits, entries, 3);
+	limits_look(limits, 200000);
+	assert_true(atomic_load(&meters->shares[1][0].interval_ns) == UINT64_MAX);
+	assert_float_equal(rate_of(2, 0), 2.5, 0.001);
+}
+
 /* The timer does it by itself. */
 static void
 test_timer(void **state)
@@ -288,6 +301,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renumber, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timer, setup, teardown),
 	};
 
