@@ -136,9 +136,11 @@ shares_write(const struct limits *limits, unsigned index)
 
 	for (unsigned i = 0; i < limits->worker_count; i++) {
 		struct meter_share *share = &limits->meters->shares[index][i];
-		struct limits_share made =
-			limits_share_of(limit->entry.rate, limit->entry.burst, limit->shares[i]);
+		struct limits_share made = {.interval_ns = UINT64_MAX};
 
+		if (is_used(limit))
+			made = limits_share_of(
+				limit->entry.rate, limit->entry.burst, limit->shares[i]);
 		atomic_store_explicit(&share->depth_ns, made.depth_ns, memory_order_relaxed);
 		atomic_store_explicit(&share->interval_ns, made.interval_ns, memory_order_relaxed);
 	}
