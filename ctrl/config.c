@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,8 @@ source_load(struct config *config, struct config_source *source, const struct co
 	error = config_form_check(source, reason);
 	if (error != 0)
 		return error;
+	crypto_generichash(config->digest, sizeof(config->digest),
+		(const unsigned char *)source->bytes, source->size, NULL, 0);
 	loader_config(&loader, &log);
 	result = cyaml_load_data((const uint8_t *)source->bytes, source->size, &loader,
 		&config_schema, (cyaml_data_t **)&file, NULL);

@@ -22,6 +22,7 @@
 #define CONFIG_PATH_SIZE     256u
 #define CONFIG_IDS_MAX       64u
 #define CONFIG_WARNINGS_MAX  32u
+#define CONFIG_DIGEST_SIZE   32u
 #define CONFIG_UDP_PORT      7475u
 #define CONFIG_WINDOW_LARGE  16384u /* realms over this many nodes get the smaller default */
 #define CONFIG_WINDOW_MEDIUM 8192u
@@ -113,10 +114,18 @@ struct config_group {
 	bool beacons;
 };
 
+struct config_audit {
+	uint32_t file_mb;
+	uint32_t keep;
+	bool forget_keys;
+};
+
 struct config {
 	char path[CONFIG_PATH_SIZE];
 	char run_dir[CONFIG_PATH_SIZE];
 	char state_dir[CONFIG_PATH_SIZE];
+	uint8_t digest[CONFIG_DIGEST_SIZE]; /* BLAKE2b-256 of the file's bytes */
+	struct config_audit audit;
 	struct config_user control;
 	struct config_user dataplane_user;
 	struct config_ids admins;

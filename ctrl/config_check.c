@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctrl/audit.h"
 #include "ctrl/windows.h"
 #include "replay/replay.h"
 #include "verdict/ring.h"
@@ -315,6 +316,21 @@ dataplane_check(struct config_pass *pass)
 	pass->prefix[0] = '\0';
 }
 
+static void
+audit_check(struct config_pass *pass)
+{
+	const struct config_file_audit *from = &pass->file->audit;
+	struct config_audit *to = &pass->config->audit;
+
+	snprintf(pass->prefix, sizeof(pass->prefix), "audit.");
+	to->file_mb = config_pass_number(pass, "file_mb", from->file_mb,
+		(struct config_range){AUDIT_FILE_MB_DEFAULT, 1, AUDIT_FILE_MB_MAX});
+	to->keep = config_pass_number(pass, "keep", from->keep,
+		(struct config_range){AUDIT_KEEP_DEFAULT, AUDIT_KEEP_MIN, AUDIT_KEEP_MAX});
+	to->forget_keys = from->forget_keys != NULL && *from->forget_keys;
+	pass->prefix[0] = '\0';
+}
+
 /* Windows of default size shrink until they fit; stated ones must. */
 static void
 windows_check(struct config_pass *pass)
@@ -348,6 +364,7 @@ config_check(struct config *config, const struct config_file *file, struct confi
 	users_check(&pass);
 	ids_check(&pass, "admins", &config->admins, &file->admins);
 	ids_check(&pass, "observers", &config->observers, &file->observers);
+	audit_check(&pass);
 	dataplane_check(&pass);
 	config_check_ports(&pass);
 	config_check_realms(&pass);

@@ -100,12 +100,19 @@ struct config_file_group {
 	bool *beacons;
 };
 
+struct config_file_audit {
+	uint32_t *file_mb;
+	uint32_t *keep;
+	bool *forget_keys;
+};
+
 struct config_file {
 	char *run_dir;
 	char *state_dir;
 	struct config_file_user_names users;
 	struct config_file_ids admins;
 	struct config_file_ids observers;
+	struct config_file_audit audit;
 	struct config_file_dataplane dataplane;
 	struct config_file_port *ports;
 	unsigned ports_count;

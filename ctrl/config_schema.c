@@ -88,6 +88,13 @@ static const cyaml_schema_field_t ids_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t audit_fields[] = {
+	CYAML_FIELD_UINT_PTR("file_mb", OPTIONAL, struct config_file_audit, file_mb),
+	CYAML_FIELD_UINT_PTR("keep", OPTIONAL, struct config_file_audit, keep),
+	CYAML_FIELD_BOOL_PTR("forget_keys", OPTIONAL, struct config_file_audit, forget_keys),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t dataplane_fields[] = {
 	CYAML_FIELD_UINT_PTR("workers", OPTIONAL, struct config_file_dataplane, workers),
 	CYAML_FIELD_SEQUENCE("cpus", CYAML_FLAG_POINTER | OPTIONAL, struct config_file_dataplane,
@@ -208,6 +215,7 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_MAPPING("users", OPTIONAL, struct config_file, users, user_fields),
 	CYAML_FIELD_MAPPING("admins", OPTIONAL, struct config_file, admins, ids_fields),
 	CYAML_FIELD_MAPPING("observers", OPTIONAL, struct config_file, observers, ids_fields),
+	CYAML_FIELD_MAPPING("audit", OPTIONAL, struct config_file, audit, audit_fields),
 	CYAML_FIELD_MAPPING("dataplane", OPTIONAL, struct config_file, dataplane, dataplane_fields),
 	CYAML_FIELD_SEQUENCE("ports", CYAML_FLAG_POINTER, struct config_file, ports, &port_entry, 1,
 		SETUP_PORTS_MAX),

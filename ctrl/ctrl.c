@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ctrl/admin.h"
+#include "ctrl/audit.h"
 #include "ctrl/clock.h"
 #include "ctrl/consumers.h"
 #include "ctrl/launch.h"
@@ -21,6 +22,7 @@
 #include "ctrl/realms_table.h"
 #include "ctrl/rollout.h"
 #include "ctrl/snapshot.h"
+#include "ctrl/verbs.h"
 #include "ctrl/whitelist.h"
 #include "ctrl/windows.h"
 
@@ -289,7 +291,10 @@ dataplane_ready(void *context, unsigned count)
 static void
 dataplane_failed(void *context, const char *text)
 {
+	struct ctrl *ctrl = context;
+
 	log_error("dataplane", "%s", text);
+	audit_note(ctrl->audit, "gateway.stop", text, NULL);
 	loop_end(context, 1);
 }
 
@@ -342,6 +347,7 @@ stop_due(evutil_socket_t number, short what, void *context)
 		return;
 	ctrl->is_stopping = true;
 	log_info("credgated", "stopping after %s", strsignal((int)number));
+	audit_note(ctrl->audit, "gateway.stop", strsignal((int)number), NULL);
 	/* Consumers and clients learn first; what the dataplane still accepts stays in the rings. */
 	consumers_destroy(ctrl->consumers);
 	ctrl->consumers = NULL;
@@ -354,12 +360,15 @@ static void
 reload_due(evutil_socket_t number, short what, void *context)
 {
 	struct ctrl *ctrl = context;
-	struct reason reason;
+	struct verb_call call = {.ctrl = ctrl, .args = json_pack("{s:s}", "why", "SIGHUP")};
+	int error = verb_run(&call, "reload");
 
 	(void)number;
 	(void)what;
-	if (ctrl_reload(ctrl, &reason) != 0) {
-		log_error("reload", "%s", reason.text);
+	json_decref(call.args);
+	json_decref(call.result);
+	if (error != 0) {
+		log_error("reload", "%s", call.reason.text);
 		return;
 	}
 	log_info("reload", "realms and groups of %s are in force", ctrl->config->path);
@@ -393,6 +402,7 @@ ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 	ctrl->config = config;
 	members_configure(ctrl->members, config);
 	ctrl_policy_set(ctrl);
+	gateway_audit_reload(ctrl);
 	return 0;
 }
 
@@ -449,6 +459,7 @@ second_due(evutil_socket_t fd, short what, void *context)
 	nodes_expire(ctrl);
 	whitelists_due(ctrl);
 	rollout_tick(ctrl->rollout);
+	audit_tick(ctrl->audit);
 }
 
 static int
@@ -500,6 +511,8 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	if (error == 0)
 		error = registry_begin(ctrl, reason);
 	if (error == 0)
+		error = gateway_audit_begin(ctrl, reason);
+	if (error == 0)
 		error = shared_begin(ctrl, reason);
 	if (error == 0)
 		error = replay_begin(ctrl, reason);
@@ -517,6 +530,8 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 		error = members_watch(ctrl, reason);
 	if (error == 0)
 		error = sockets_begin(ctrl, reason);
+	if (error == 0)
+		gateway_note_start(ctrl);
 	return error;
 }
 
@@ -585,6 +600,7 @@ ctrl_fini(struct ctrl *ctrl)
 		shared_destroy(&ctrl->shared);
 	serials_close(ctrl->serials);
 	floor_close(ctrl->floor);
+	audit_close(ctrl->audit);
 	registry_close(ctrl->registry);
 	for (unsigned i = 0; i < TABLE_REALMS_MAX; i++)
 		secrets_realm_wipe(&ctrl->secrets[i]);

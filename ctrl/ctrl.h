@@ -23,6 +23,7 @@
 #include "ctrl/uptake.h"
 
 struct admin;
+struct audit;
 struct consumers;
 struct limits;
 struct members;
@@ -35,6 +36,7 @@ struct ctrl {
 	struct event_base *base;
 	struct starter starter;
 	struct registry *registry;
+	struct audit *audit;
 	struct secrets_realm secrets[TABLE_REALMS_MAX];
 	uint32_t bases[TABLE_REALMS_MAX];
 	bool was_used[TABLE_REALMS_MAX]; /* before this start: then a floor holds */
@@ -126,9 +128,21 @@ int ctrl_reload(struct ctrl *ctrl, struct reason *reason);
 /* Gives the current configuration's policy to the key table. */
 void ctrl_policy_set(struct ctrl *ctrl);
 
-/* ---- status.c ---- */
+/* ---- gateway_notes.c: the gateway in its own audit log ---- */
 
 struct json_t;
+
+/* Opens the log with the configuration's limits; takes new limits after a reload. 0 or -errno. */
+int gateway_audit_begin(struct ctrl *ctrl, struct reason *reason);
+void gateway_audit_reload(struct ctrl *ctrl);
+
+/* Notes that it serves: version, digests of configuration and policies, masters' fingerprints. */
+void gateway_note_start(struct ctrl *ctrl);
+
+/* The digest of the configuration in force, as `b2sum -l 256` prints it. */
+struct json_t *gateway_config_digest(const struct config *config);
+
+/* ---- status.c ---- */
 
 /* The `status` verb's result (docs/admin-protocol.md); NULL without memory. */
 struct json_t *status_make(const struct ctrl *ctrl);

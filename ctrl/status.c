@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ctrl/address.h"
+#include "ctrl/audit.h"
 #include "ctrl/clock.h"
 #include "ctrl/consumers.h"
 #include "ctrl/ctrl.h"
@@ -281,10 +282,10 @@ memory_make(const struct ctrl *ctrl)
 json_t *
 status_make(const struct ctrl *ctrl)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "gateway",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o}", "gateway",
 		gateway_make(ctrl), "dataplane", dataplane_make(ctrl), "ports",
 		ports_make(ctrl->config), "workers", workers_make(ctrl), "realms",
 		realms_make(ctrl), "groups", groups_make(ctrl), "observers",
 		(int)consumers_count(ctrl->consumers, TABLE_GROUPS_MAX), "table", table_make(ctrl),
-		"memory", memory_make(ctrl));
+		"memory", memory_make(ctrl), "audit", audit_json(ctrl->audit));
 }

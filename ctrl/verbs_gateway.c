@@ -19,8 +19,9 @@ run_reload(struct verb_call *call)
 	if (error != 0)
 		return error;
 	call->is_change = true;
-	call->result = json_pack("{s:i, s:i}", "realms", (int)call->ctrl->config->realm_count,
-		"groups", (int)call->ctrl->config->group_count);
+	call->result = json_pack("{s:i, s:i, s:o}", "realms", (int)call->ctrl->config->realm_count,
+		"groups", (int)call->ctrl->config->group_count, "digest",
+		gateway_config_digest(call->ctrl->config));
 	return 0;
 }
 

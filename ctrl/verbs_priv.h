@@ -9,10 +9,12 @@
 #include "ctrl/verbs.h"
 
 #define VERB_ARGS_MAX 16
+#define VERB_WHY_MAX  500u /* bytes */
 
 enum verb_flags {
 	VERB_CHANGES = 1,      /* takes the argument `why` too, and is written to the audit log */
 	VERB_TELLS_SECRET = 2, /* likewise, though it changes nothing */
+	VERB_URGENT = 4,       /* with CHANGES: is done even if it cannot be audited first */
 };
 
 struct verb {
