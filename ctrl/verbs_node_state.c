@@ -305,9 +305,10 @@ const struct verb verbs_node_state[] = {
 	{"node.set", run_node_set, VERB_CHANGES,
 		{"realm", "name", "node", "roles", "add_roles", "drop_roles", "prefixes", "rename",
 			NULL}},
-	{"node.suspend", run_node_suspend, VERB_CHANGES, {"realm", "name", "node", NULL}},
+	{"node.suspend", run_node_suspend, VERB_CHANGES | VERB_URGENT,
+		{"realm", "name", "node", NULL}},
 	{"node.resume", run_node_resume, VERB_CHANGES, {"realm", "name", "node", NULL}},
-	{"node.revoke", run_node_revoke, VERB_CHANGES,
+	{"node.revoke", run_node_revoke, VERB_CHANGES | VERB_URGENT,
 		{"realm", "name", "node", "names", "role", "prefix", "dry_run", NULL}},
 	{NULL, NULL, 0, {NULL}},
 };
