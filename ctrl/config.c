@@ -158,6 +158,8 @@ realm_print(const struct config_realm *realm, FILE *out)
 void
 config_print(const struct config *config, FILE *out)
 {
+	char listen[ENDPOINT_TEXT_SIZE];
+
 	fprintf(out, "%s: good\n", config->path);
 	fprintf(out, "directories: run %s, state %s\n", config->run_dir, config->state_dir);
 	fprintf(out, "users: control %u:%u, dataplane %u:%u\n", config->control.uid,
@@ -172,6 +174,8 @@ config_print(const struct config *config, FILE *out)
 	for (unsigned i = 0; i < config->group_count; i++)
 		fprintf(out, "group %s: reader %u:%u\n", config->groups[i].name,
 			config->groups[i].reader.uid, config->groups[i].reader.gid);
+	endpoint_format(listen, &config->metrics.listen);
+	fprintf(out, "metrics: %s\n", config->metrics.is_off ? "off" : listen);
 	for (unsigned i = 0; i < config->warning_count; i++)
 		fprintf(out, "warning: %s\n", config->warnings[i]);
 }
@@ -265,5 +269,7 @@ config_is_live_change(const struct config *old, const struct config *new, struct
 	for (unsigned i = 0; i < old->group_count; i++)
 		if (strcmp(old->groups[i].name, new->groups[i].name) != 0)
 			return refuse(reason, new->path, "name or order of a group");
+	if (memcmp(&old->metrics, &new->metrics, sizeof(old->metrics)) != 0)
+		return refuse(reason, new->path, "metrics.listen");
 	return readers_check(old, new, reason);
 }

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 
 #include "crypto/tag.h"
+#include "ctrl/endpoint.h"
+#include "ctrl/log.h"
 #include "ctrl/reason.h"
 #include "dataplane/setup.h"
 #include "dataplane/table.h"
@@ -120,6 +122,13 @@ struct config_audit {
 	bool forget_keys;
 };
 
+/* Who reads counters (ctrl/metrics.h). */
+struct config_metrics {
+	struct endpoint listen;
+	bool is_off;
+	bool is_stated; /* by the operator: then it must be had */
+};
+
 struct config {
 	char path[CONFIG_PATH_SIZE];
 	char run_dir[CONFIG_PATH_SIZE];
@@ -137,6 +146,8 @@ struct config {
 	unsigned realm_count;
 	struct config_group groups[TABLE_GROUPS_MAX];
 	unsigned group_count;
+	struct config_metrics metrics;
+	enum log_form log;
 	char *warnings[CONFIG_WARNINGS_MAX];
 	unsigned warning_count;
 };

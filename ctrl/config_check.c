@@ -19,6 +19,7 @@
 #define STATE_DIR_DEFAULT "/var/lib/credgate"
 #define CONTROL_DEFAULT   "credgate"
 #define DATAPLANE_DEFAULT "credgate-dp"
+#define METRICS_DEFAULT   "127.0.0.1:9475"
 
 static void
 where_make(const struct config_pass *pass, char where[CONFIG_WHERE_SIZE], const char *key)
@@ -347,6 +348,27 @@ windows_check(struct config_pass *pass)
 		config->dataplane.window_memory_max_mb);
 }
 
+static void
+metrics_check(struct config_pass *pass)
+{
+	struct config_metrics *metrics = &pass->config->metrics;
+	const char *given = pass->file->metrics.listen, *wrong;
+
+	metrics->is_stated = given != NULL;
+	metrics->is_off = given != NULL && strcmp(given, "off") == 0;
+	if (metrics->is_off)
+		return;
+	wrong = endpoint_parse(&metrics->listen, given != NULL ? given : METRICS_DEFAULT);
+	if (wrong != NULL)
+		config_pass_fail(pass, "metrics.listen", "\"%s\" %s", given, wrong);
+	else if (!endpoint_is_loopback(&metrics->listen))
+		config_pass_warn(pass, "metrics.listen",
+			"%s is no address of loopback: whoever reaches it reads the counters and "
+			"names of realms, groups and limits; keep others out, or "
+			"use " METRICS_DEFAULT,
+			given);
+}
+
 int
 config_check(struct config *config, const struct config_file *file, struct config_source *source,
 	const struct config_caller *caller, struct reason *reason)
@@ -370,5 +392,7 @@ config_check(struct config *config, const struct config_file *file, struct confi
 	config_check_realms(&pass);
 	windows_check(&pass);
 	config_check_groups(&pass);
+	metrics_check(&pass);
+	config->log = file->log != NULL ? (enum log_form) * file->log : LOG_TEXT;
 	return pass.error;
 }

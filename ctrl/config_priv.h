@@ -106,6 +106,10 @@ struct config_file_audit {
 	bool *forget_keys;
 };
 
+struct config_file_metrics {
+	char *listen;
+};
+
 struct config_file {
 	char *run_dir;
 	char *state_dir;
@@ -120,6 +124,8 @@ struct config_file {
 	unsigned realms_count;
 	struct config_file_group *groups;
 	unsigned groups_count;
+	struct config_file_metrics metrics;
+	uint32_t *log;
 };
 
 extern const cyaml_schema_value_t config_schema;

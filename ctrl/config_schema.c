@@ -56,6 +56,11 @@ static const cyaml_strval_t hugepages[] = {
 	{"auto", SETUP_HUGEPAGES_AUTO},
 };
 
+static const cyaml_strval_t log_forms[] = {
+	{"text", LOG_TEXT},
+	{"json", LOG_JSON},
+};
+
 static const cyaml_schema_value_t user_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, USER_LENGTH_MAX),
 };
@@ -207,6 +212,11 @@ static const cyaml_schema_value_t group_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_file_group, group_fields),
 };
 
+static const cyaml_schema_field_t metrics_fields[] = {
+	CYAML_FIELD_STRING_PTR("listen", OPTIONAL, struct config_file_metrics, listen, 1, 63),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_STRING_PTR(
 		"run_dir", OPTIONAL, struct config_file, run_dir, 1, PATH_LENGTH_MAX),
@@ -223,6 +233,9 @@ static const cyaml_schema_field_t file_fields[] = {
 		1, TABLE_REALMS_MAX),
 	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | OPTIONAL, struct config_file, groups,
 		&group_entry, 0, TABLE_GROUPS_MAX),
+	CYAML_FIELD_MAPPING("metrics", OPTIONAL, struct config_file, metrics, metrics_fields),
+	CYAML_FIELD_ENUM_PTR(
+		"log", CHOICE, struct config_file, log, log_forms, CYAML_ARRAY_LEN(log_forms)),
 	CYAML_FIELD_END,
 };
 

@@ -18,6 +18,7 @@
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
 #include "ctrl/members.h"
+#include "ctrl/metrics.h"
 #include "ctrl/rate_limits.h"
 #include "ctrl/realms_table.h"
 #include "ctrl/rollout.h"
@@ -54,10 +55,18 @@ wiping_realloc(void *block, size_t size)
 }
 
 static void
+libevent_log(int severity, const char *text)
+{
+	(void)severity;
+	log_warning("libevent", "%s", text);
+}
+
+static void
 allocators_set(void)
 {
 	json_set_alloc_funcs(malloc, wiping_free);
 	event_set_mem_functions(malloc, wiping_realloc, wiping_free);
+	event_set_log_callback(libevent_log);
 }
 
 /* ---- parts ---- */
@@ -353,6 +362,8 @@ stop_due(evutil_socket_t number, short what, void *context)
 	ctrl->consumers = NULL;
 	admin_destroy(ctrl->admin);
 	ctrl->admin = NULL;
+	metrics_destroy(ctrl->metrics);
+	ctrl->metrics = NULL;
 	supervise_stop(ctrl->supervise);
 }
 
@@ -397,6 +408,7 @@ ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 		config_destroy(config);
 		return error;
 	}
+	log_form_set(config->log);
 	warnings_log(config);
 	config_destroy(ctrl->config);
 	ctrl->config = config;
@@ -460,6 +472,7 @@ second_due(evutil_socket_t fd, short what, void *context)
 	whitelists_due(ctrl);
 	rollout_tick(ctrl->rollout);
 	audit_tick(ctrl->audit);
+	log_tell(false);
 }
 
 static int
@@ -487,7 +500,10 @@ sockets_begin(struct ctrl *ctrl, struct reason *reason)
 	if (ctrl->consumers == NULL)
 		return -EIO;
 	ctrl->admin = admin_create(ctrl, reason);
-	return ctrl->admin != NULL ? 0 : -EIO;
+	if (ctrl->admin == NULL)
+		return -EIO;
+	ctrl->metrics = metrics_create(ctrl, reason);
+	return ctrl->metrics != NULL ? 0 : -EIO;
 }
 
 int
@@ -585,6 +601,7 @@ ctrl_fini(struct ctrl *ctrl)
 	consumers_destroy(ctrl->consumers);
 	admin_destroy(ctrl->admin);
 	members_end(ctrl);
+	metrics_destroy(ctrl->metrics);
 	if (ctrl->second != NULL)
 		event_free(ctrl->second);
 	for (unsigned i = 0; i < 3; i++)

@@ -29,6 +29,7 @@ struct limits;
 struct members;
 struct rollout;
 struct whitelists;
+struct metrics;
 
 struct ctrl {
 	struct config_caller caller; /* as whom credgated was started */
@@ -57,6 +58,7 @@ struct ctrl {
 	struct admin *admin;
 	struct consumers *consumers;
 	struct members *members;
+	struct metrics *metrics;
 	struct event *signals[3];
 	struct event *second;
 	uint64_t started_us;      /* real-time clock */

@@ -84,6 +84,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "%s\n", reason.text);
 		return EXIT_FAILURE;
 	}
+	log_form_set(ctrl.config->log);
 	/* As it is to be found again by a reload. */
 	if (realpath(options.config, path) != NULL)
 		snprintf(ctrl.config->path, sizeof(ctrl.config->path), "%.255s", path);
@@ -92,5 +93,6 @@ main(int argc, char **argv)
 	else
 		code = gateway_run(&ctrl, options.dataplane);
 	config_destroy(ctrl.config);
+	log_tell(true);
 	return code;
 }

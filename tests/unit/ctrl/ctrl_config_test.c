@@ -196,6 +196,19 @@ static const struct mistake mistakes[] = {
 		"dataplane.cpus", "CPU 1 is named twice"},
 	{"ring slots", HEAD REALM "dataplane:\n  ring_slots: 5000\n", 7, "dataplane.ring_slots",
 		"5000 is no power of two"},
+	{"metrics without a port", HEAD REALM "metrics:\n  listen: 127.0.0.1\n", 7,
+		"metrics.listen", "\"127.0.0.1\" is no address with a port; write 127.0.0.1:9475"},
+	{"metrics by name", HEAD REALM "metrics:\n  listen: localhost:9475\n", 7, "metrics.listen",
+		"numbers and no names"},
+	{"metrics at port 0", HEAD REALM "metrics:\n  listen: 127.0.0.1:0\n", 7, "metrics.listen",
+		"has no port from 1 to 65535"},
+	{"metrics at port 65536", HEAD REALM "metrics:\n  listen: \"[::1]:65536\"\n", 7,
+		"metrics.listen", "has no port from 1 to 65535"},
+	{"metrics without brackets", HEAD REALM "metrics:\n  listen: \"::1:9475\"\n", 7,
+		"metrics.listen", "is no address with a port"},
+	{"metrics mapped", HEAD REALM "metrics:\n  listen: \"[::ffff:127.0.0.1]:9475\"\n", 7,
+		"metrics.listen", "is an IPv4-mapped address; write it as IPv4"},
+	{"log", HEAD REALM "log: xml\n", 6, "log", "choose one of text, json"},
 	{"relative directory", HEAD REALM "run_dir: run\n", 6, "run_dir", "is no absolute path"},
 };
 
@@ -310,6 +323,11 @@ test_defaults(void **state)
 	assert_string_equal(config->realms[0].master, "/var/lib/credgate/lab.master");
 	assert_int_equal(config->groups[0].reader.gid, 61003);
 	assert_false(config->groups[0].beacons);
+	assert_false(config->metrics.is_off);
+	assert_false(config->metrics.is_stated);
+	assert_int_equal(config->metrics.listen.port, 9475);
+	assert_true(endpoint_is_loopback(&config->metrics.listen));
+	assert_int_equal(config->log, LOG_TEXT);
 	config_destroy(config);
 }
 
@@ -350,6 +368,48 @@ test_serial_warning(void **state)
 		strstr(config->warnings[0], ":8: realms[1].freshness: serial: after a crash"));
 	assert_null(strchr(config->warnings[0], '\n'));
 	config_destroy(config);
+}
+
+/* Where metrics are told, and a warning where others may read them. */
+static void
+test_metrics(void **state)
+{
+	static const struct {
+		const char *listen;
+		const char *shown;
+		unsigned warnings;
+	} good[] = {
+		{"off", "", 0},
+		{"127.0.0.1:1", "127.0.0.1:1", 0},
+		{"127.9.9.9:65535", "127.9.9.9:65535", 0},
+		{"[::1]:9475", "[::1]:9475", 0},
+		{"0.0.0.0:9475", "0.0.0.0:9475", 1},
+		{"10.0.0.1:9475", "10.0.0.1:9475", 1},
+		{"[::]:9475", "[::]:9475", 1},
+		{"[fd00::1]:80", "[fd00::1]:80", 1},
+	};
+	char text[1024], shown[ENDPOINT_TEXT_SIZE];
+	struct reason reason;
+	struct config *config;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(text, sizeof(text), HEAD REALM GROUP "metrics: {listen: \"%s\"}\n",
+			good[i].listen);
+		config = load(text, &reason);
+		if (config == NULL)
+			fail_msg("%s", reason.text);
+		assert_true(config->metrics.is_stated);
+		assert_int_equal(config->metrics.is_off, good[i].shown[0] == '\0');
+		endpoint_format(shown, &config->metrics.listen);
+		if (!config->metrics.is_off)
+			assert_string_equal(shown, good[i].shown);
+		assert_int_equal(config->warning_count, good[i].warnings);
+		if (config->warning_count > 0)
+			assert_non_null(
+				strstr(config->warnings[0], "is no address of loopback: whoever"));
+		config_destroy(config);
+	}
 }
 
 /* The largest power of two that fits, and only where the operator did not choose. */
@@ -463,6 +523,9 @@ test_live_change(void **state)
 		{HEAD REALM GROUP SEERS "dataplane: {workers: 2}\n",
 			"the dataplane section changed"},
 		{HEAD REALM GROUP SEERS "run_dir: /run/other\n", "a directory changed"},
+		{HEAD REALM GROUP SEERS "log: json\n", NULL},
+		{HEAD REALM GROUP SEERS "metrics: {listen: \"[::1]:9475\"}\n",
+			"metrics.listen changed"},
 		{"users: {control: 61001, dataplane: 61004}\nports:\n"
 		 "  - {name: lan, driver: af_packet, interface: eth9, addresses: "
 		 "[10.77.0.1/24]}\n" REALM GROUP SEERS,
@@ -583,6 +646,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_serial_warning),
+		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_caller_is_not_root),

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The nouns that metrics tell of: each has a function that writes its families, and a line in the
+ * table of metrics_nouns.c. It is called in the event loop at most five times a second and MUST take
+ * no more than a millisecond: counters are read, not counted.
+ */
+
+#include <stdatomic.h>
+
+#include "ctrl/ctrl.h"
+#include "ctrl/metrics_text.h"
+
+/* metrics_workers.c */
+void metrics_workers_write(struct metrics_text *text, const struct ctrl *ctrl);
+
+/* metrics_realms.c */
+void metrics_realms_write(struct metrics_text *text, const struct ctrl *ctrl);
+
+/* metrics_groups.c */
+void metrics_groups_write(struct metrics_text *text, const struct ctrl *ctrl);
+
+static inline uint64_t
+metrics_load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
