@@ -109,6 +109,7 @@ static void
 test_long(void **state)
 {
 	char *quotes = malloc(100001), *text;
+	json_t *object;
 
 	(void)state;
 	memset(quotes, '"', 100000);
@@ -120,7 +121,9 @@ test_long(void **state)
 		"%s", quotes);
 	text = capture_end();
 	assert_int_equal(count_lines(text), 1);
-	assert_non_null(json_loads(text, 0, NULL));
+	object = json_loads(text, 0, NULL);
+	assert_non_null(object);
+	json_decref(object);
 	free(text);
 	free(quotes);
 }
