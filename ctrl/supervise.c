@@ -131,7 +131,9 @@ answer_take(struct supervise *supervise, const struct setup_answer *answer)
 	event_del(supervise->retry);
 	timer_set(supervise->heartbeat, HEARTBEAT_LOOK_MS);
 	/* What it runs with it has said itself. */
-	log_info("dataplane", "running, pid %d", (int)status->pid);
+	log_fields(LOG_INFO, "dataplane",
+		(const struct log_field[]){LOG_NUMBER("pid", status->pid), LOG_END},
+		"running, pid %d", (int)status->pid);
 	supervise->config.on_ready(supervise->config.context, supervise->ready_count);
 }
 
@@ -253,8 +255,11 @@ restart_plan(struct supervise *supervise, pid_t pid)
 
 	status->state = SUPERVISE_DOWN;
 	status->ready_us = 0;
-	log_error("dataplane", "pid %d ended: %s; starting it again %s (restart %u)", (int)pid,
-		status->last_exit, wait == 0 ? "now" : "after a pause", status->restarts + 1);
+	log_fields(LOG_ERROR, "dataplane",
+		(const struct log_field[]){LOG_NUMBER("pid", pid),
+			LOG_NUMBER("restarts", status->restarts + 1), LOG_END},
+		"pid %d ended: %s; starting it again %s (restart %u)", (int)pid, status->last_exit,
+		wait == 0 ? "now" : "after a pause", status->restarts + 1);
 	if (wait == 0)
 		start_again(supervise);
 	else

@@ -62,7 +62,7 @@ groups:
     realms: [lab]
     audiences: [any, scheduler, storage]
     reader: {{uid: {consumer}, gid: {consumer}}}
-"""
+{extra}"""
 
 
 class LabError(Exception):
@@ -162,6 +162,7 @@ class Lab:
         self.config_file = os.path.join(self.dir, "credgate.yaml")
         self.log_file = os.path.join(self.dir, "credgated.log")
         self.settings = {"workers": 1, "nodes_max": 256, "hugepages": "no", "extra_ports": "",
+                         "extra": "",
                          **config}
         self.daemon, self.streams, self.sockets, self.old_ports = None, [], [], {}
 
@@ -290,6 +291,7 @@ class Lab:
     def _make_network(self):
         ip("netns", "add", self.gateway_ns)
         ip("netns", "add", self.node_ns)
+        ip("link", "set", "lo", "up", ns=self.gateway_ns)
         ip("link", "set", "lo", "up", ns=self.node_ns)
         self.make_link()
 
@@ -306,21 +308,28 @@ class Lab:
         ip("addr", "add", f"{NODE6}/64", "dev", self.node_if, "nodad", ns=self.node_ns)
         ip("link", "set", self.node_if, "up", ns=self.node_ns)
 
-    def socket(self, version=4, port=0, ns=None, bind=None):
-        """An ordinary UDP socket of the node's (or another) namespace."""
+    def socket(self, version=4, port=0, ns=None, bind=None, kind=socket.SOCK_DGRAM):
+        """An ordinary UDP (or other) socket of the node's (or another) namespace."""
         libc = ctypes.CDLL(None, use_errno=True)
         with open("/proc/self/ns/net", encoding="ascii") as here, \
                 open(f"/run/netns/{ns or self.node_ns}", encoding="ascii") as there:
             if libc.setns(there.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
             try:
-                sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET,
-                                     socket.SOCK_DGRAM)
+                sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, kind)
             finally:
                 libc.setns(here.fileno(), CLONE_NEWNET)
         sock.bind((bind or (NODE6 if version == 6 else NODE4), port))
         sock.settimeout(0.3)
         self.sockets.append(sock)
+        return sock
+
+    def connect(self, port, data=b"", timeout=10.0):
+        """A TCP connection to loopback of the gateway's namespace, with `data` sent."""
+        sock = self.socket(ns=self.gateway_ns, bind="127.0.0.1", kind=socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(data)
         return sock
 
     # ---- nodes and credentials ----
