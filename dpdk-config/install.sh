@@ -9,7 +9,8 @@ BUILD=(gcc g++ clang make meson ninja-build pkg-config git
 	libevent-dev libcyaml-dev libyaml-dev libsqlite3-dev libjansson-dev libseccomp-dev)
 RUN=(iproute2 sqlite3 procps)
 CHECK=(libcmocka-dev libssl-dev openssl libbenchmark-dev valgrind clang-format-14 python3
-	libclang-rt-14-dev iputils-ping tcpdump munge gnuplot-nox)
+	libclang-rt-14-dev iputils-ping tcpdump munge gnuplot-nox
+	python3-prometheus-client)
 
 usage() {
 	cat <<MSG

@@ -79,6 +79,7 @@ def moves(lab, checks, key):
 
 def parser(lab, checks):
     """Prometheus' own, where it is installed (python3-prometheus-client)."""
+    sys.path.append("/usr/lib/python3/dist-packages")  # whichever Python this is
     try:
         from prometheus_client.openmetrics.parser import text_string_to_metric_families
     except ImportError:
