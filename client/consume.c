@@ -92,6 +92,8 @@ record_fill(struct cg_record *out, const struct verdict_record *in, unsigned wor
 		.worker = worker,
 		.payload = payload,
 		.payload_size = in->payload_size,
+		.advice = (in->verdict & VERDICT_RECORD_ADVISED) != 0 ? CG_ADVICE_PASS
+								      : CG_ADVICE_OBEY,
 	};
 	memcpy(out->source, in->source, sizeof(out->source));
 }

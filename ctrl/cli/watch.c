@@ -432,7 +432,9 @@ const struct cli_verb verb_watch = {
 		"Never slows the gateway; who reads too slowly loses verdicts and is told how\n"
 		"many. When the gateway restarts, watch attaches again. Root reads each group as\n"
 		"the group's reader, for whom alone the gateway has it. A '?' behind realm and\n"
-		"node says that the tag was not proved: they are only claimed. Payloads are shown\n"
+		"node says that the tag was not proved: they are only claimed. '(pass)' behind a\n"
+		"verdict: the realm's mode advises to let it pass all the same. Payloads are "
+		"shown\n"
 		"with escapes and cut; --json has all of it, also as base64. Ctrl-C ends with a\n"
 		"summary.\n",
 	.examples = "credgate watch\n"

@@ -97,7 +97,8 @@ watch_line(char line[WATCH_LINE_SIZE], const struct cg_record *record, const cha
 	char cells[WATCH_COLUMN_COUNT][WATCH_CELL_SIZE];
 
 	print_time(cells[WATCH_TIME], record->time_us);
-	snprintf(cells[WATCH_VERDICT], WATCH_CELL_SIZE, "%s", verdict_text(record->verdict));
+	snprintf(cells[WATCH_VERDICT], WATCH_CELL_SIZE, "%s%s", verdict_text(record->verdict),
+		record->advice == CG_ADVICE_PASS ? " (pass)" : "");
 	cell_names(cells, record, source_name, realm_name);
 	if (record->is_proved)
 		snprintf(cells[WATCH_USER], WATCH_CELL_SIZE, "%" PRIu32 ":%" PRIu32, record->uid,
@@ -147,6 +148,8 @@ watch_json(const struct cg_record *record, const char *source_name, const char *
 		(json_int_t)record->epoch, "uid", (json_int_t)record->uid, "gid",
 		(json_int_t)record->gid, "audience", (json_int_t)record->audience, "source", source,
 		"port", (int)record->port, "serial", serial, "kind", (int)record->kind);
+	json_object_set_new(
+		object, "advice", json_string(record->advice == CG_ADVICE_PASS ? "pass" : "obey"));
 	if (realm_name)
 		json_object_set_new(object, "realm_name", json_string(realm_name));
 	add_payload(object, record);

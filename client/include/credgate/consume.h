@@ -16,6 +16,15 @@ extern "C" {
 
 struct cg_reader;
 
+/*
+ * What the mode of the credential's realm makes of a refusal (docs/rollout.md). A verdict says what
+ * is true of a credential; the advice says what to do about it during a roll-out.
+ */
+enum cg_advice {
+	CG_ADVICE_OBEY = 0, /* the verdict decides */
+	CG_ADVICE_PASS = 1, /* whatever decided before credgate came decides still */
+};
+
 /* One verdict. Addresses in network order, IPv4 as ::ffff:a.b.c.d; payload points into the
  * reader's memory until the next cg_reader_next. */
 struct cg_record {
@@ -36,6 +45,7 @@ struct cg_record {
 	unsigned worker;
 	const void *payload;
 	size_t payload_size;
+	unsigned advice; /* enum cg_advice */
 };
 
 #define CG_SOCKET_DEFAULT "/run/credgate/consumer.sock"
