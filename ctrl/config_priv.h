@@ -143,6 +143,10 @@ struct config_source {
 /* Reads and parses; 0, or -errno with the one line. */
 int config_source_open(struct config_source *source, const char *path,
 	const struct config_caller *caller, struct reason *reason);
+
+/* The same for bytes that are there already; they are copied, `path` MUST outlive the source. */
+int config_source_take(struct config_source *source, const char *path, const char *bytes,
+	size_t size, struct reason *reason);
 void config_source_close(struct config_source *source);
 
 /* Line (from 1) of a place like "realms[0].id": of the nearest enclosing one that is there. */

@@ -195,6 +195,14 @@ document_parse(struct config_source *source, struct reason *reason)
 	return error;
 }
 
+static int
+bytes_parse(struct config_source *source, struct reason *reason)
+{
+	int error = source_check(source, reason);
+
+	return error != 0 ? error : document_parse(source, reason);
+}
+
 int
 config_source_open(struct config_source *source, const char *path,
 	const struct config_caller *caller, struct reason *reason)
@@ -205,9 +213,27 @@ config_source_open(struct config_source *source, const char *path,
 	source->path = path;
 	error = file_read(source, caller, reason);
 	if (error == 0)
-		error = source_check(source, reason);
-	if (error == 0)
-		error = document_parse(source, reason);
+		error = bytes_parse(source, reason);
+	if (error != 0)
+		config_source_close(source);
+	return error;
+}
+
+int
+config_source_take(struct config_source *source, const char *path, const char *bytes, size_t size,
+	struct reason *reason)
+{
+	int error;
+
+	memset(source, 0, sizeof(*source));
+	source->path = path;
+	source->bytes = malloc(size + 1);
+	if (source->bytes == NULL)
+		return config_source_fail(source, 1, "file", reason, "no memory to read it");
+	memcpy(source->bytes, bytes, size);
+	source->bytes[size] = '\0';
+	source->size = size;
+	error = bytes_parse(source, reason);
 	if (error != 0)
 		config_source_close(source);
 	return error;

@@ -19,6 +19,7 @@
 #include "ctrl/log.h"
 #include "ctrl/members.h"
 #include "ctrl/metrics.h"
+#include "ctrl/policies.h"
 #include "ctrl/rate_limits.h"
 #include "ctrl/realms_table.h"
 #include "ctrl/rollout.h"
@@ -237,7 +238,9 @@ keys_begin(struct ctrl *ctrl, struct reason *reason)
 		keytable_realm_set(ctrl->keys, i, config->realms[i].id, ctrl->bases[i],
 			config->realms[i].nodes_max, ctrl->secrets[i].key);
 	ctrl_policy_set(ctrl);
-	error = nodes_load(ctrl, reason);
+	error = policies_begin(ctrl, reason);
+	if (error == 0)
+		error = nodes_load(ctrl, reason);
 	if (error != 0)
 		return error;
 	/* No dataplane runs yet, so both halves are free. */
@@ -397,21 +400,26 @@ int
 ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 {
 	struct config *config = config_load(ctrl->config->path, &ctrl->caller, reason);
+	struct config *old = ctrl->config;
 	int error;
 
 	if (config == NULL)
 		return -EINVAL;
-	error = config_is_live_change(ctrl->config, config, reason);
+	error = config_is_live_change(old, config, reason);
 	if (error == 0)
 		error = whitelists_load(ctrl->whitelists, config, reason);
+	if (error == 0) {
+		ctrl->config = config;
+		error = policies_refresh(ctrl, reason);
+	}
 	if (error != 0) {
+		ctrl->config = old;
 		config_destroy(config);
 		return error;
 	}
 	log_form_set(config->log);
 	warnings_log(config);
-	config_destroy(ctrl->config);
-	ctrl->config = config;
+	config_destroy(old);
 	members_configure(ctrl->members, config);
 	ctrl_policy_set(ctrl);
 	gateway_audit_reload(ctrl);
@@ -454,9 +462,12 @@ memory_write(struct ctrl *ctrl)
 static void
 whitelists_due(struct ctrl *ctrl)
 {
+	struct reason reason;
+
 	if (!whitelists_look(ctrl->whitelists))
 		return;
-	ctrl_policy_set(ctrl);
+	if (policies_refresh(ctrl, &reason) != 0)
+		log_error("whitelist", "not in force: %s", reason.text);
 	uptake_request(ctrl->uptake, NULL, ctrl);
 }
 
@@ -609,6 +620,7 @@ ctrl_fini(struct ctrl *ctrl)
 			event_free(ctrl->signals[i]);
 	uptake_destroy(ctrl->uptake);
 	supervise_destroy(ctrl->supervise);
+	policies_end(ctrl);
 	keytable_destroy(ctrl->keys);
 	limits_destroy(ctrl->limits);
 	rollout_destroy(ctrl->rollout);

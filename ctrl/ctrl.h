@@ -27,6 +27,7 @@ struct audit;
 struct consumers;
 struct limits;
 struct members;
+struct policies;
 struct rollout;
 struct whitelists;
 struct metrics;
@@ -51,6 +52,7 @@ struct ctrl {
 	struct rollout *rollout;
 	struct whitelists *whitelists;
 	struct keytable *keys;
+	struct policies *policies;
 	struct uptake *uptake;
 	struct setup_config setup;
 	struct supervise_object objects[SHARED_OBJECTS_MAX];

@@ -9,6 +9,7 @@
 #include "ctrl/ctrl.h"
 #include "ctrl/log.h"
 #include "ctrl/members.h"
+#include "ctrl/policies.h"
 
 #define SECOND_US 1000000u
 
@@ -64,11 +65,6 @@ node_derive(const struct ctrl *ctrl, unsigned realm_index, struct registry_node 
 	unsigned foreign = epochs_keep_ours(node, &ctrl->secrets[realm_index]);
 
 	epochs_drop_ended(node, ended_before_s(&ctrl->config->realms[realm_index]));
-	/* Its keys stay in the registry, and come back when it is resumed. */
-	if (node->is_suspended) {
-		node->is_live = false;
-		node->epoch_count = 0;
-	}
 	return foreign;
 }
 
@@ -88,6 +84,9 @@ node_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *no
 	error = keytable_node_set(ctrl->keys, realm_index, node, reason);
 	if (error == 0)
 		members_node_set(ctrl->members, realm_index, node);
+	/* A revoked one has no credential that a rule could decide about. */
+	if (error == 0 && node->is_live)
+		policies_node(ctrl, realm_index, node);
 	return error;
 }
 
@@ -362,6 +361,7 @@ nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node
 		return error;
 	keytable_node_clear(ctrl->keys, realm_index, node->node);
 	members_node_clear(ctrl->members, realm_index, node->node);
+	policies_forget(ctrl, realm_index, node->node);
 	return 0;
 }
 

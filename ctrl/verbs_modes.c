@@ -5,6 +5,7 @@
 
 #include "ctrl/clock.h"
 #include "ctrl/log.h"
+#include "ctrl/policies.h"
 #include "ctrl/rollout.h"
 #include "ctrl/verbs_priv.h"
 #include "verdict/verdict.h"
@@ -57,6 +58,7 @@ static int
 run_realm_mode(struct verb_call *call)
 {
 	struct ctrl *ctrl = call->ctrl;
+	struct mode_setting was;
 	enum table_mode before;
 	unsigned realm = 0, mode = 0;
 	char who[REGISTRY_WHO_SIZE] = "credgated";
@@ -70,10 +72,17 @@ run_realm_mode(struct verb_call *call)
 	if (call->peer != NULL)
 		snprintf(who, sizeof(who), "uid %u", call->peer->uid);
 	before = modes_get(&ctrl->modes, ctrl->config, realm);
+	was = ctrl->modes.settings[realm];
 	error = modes_set(&ctrl->modes, ctrl->config, ctrl->registry, realm, mode, who, call->why,
 		&call->reason);
 	if (error != 0)
 		return error;
+	error = policies_refresh(ctrl, &call->reason);
+	if (error != 0) {
+		modes_set(&ctrl->modes, ctrl->config, ctrl->registry, realm,
+			was.is_live ? was.mode : MODES_CONFIGURED, who, was.why, NULL);
+		return error;
+	}
 	if (modes_get(&ctrl->modes, ctrl->config, realm) != before)
 		rollout_mark(ctrl->rollout, realm, clock_real_us());
 	ctrl_policy_set(ctrl);
