@@ -493,6 +493,20 @@ audit_waiting(const struct audit *audit)
 	return audit != NULL ? audit->waiting_count : 0;
 }
 
+struct audit_counts
+audit_counts(const struct audit *audit)
+{
+	if (audit == NULL)
+		return (struct audit_counts){0};
+	return (struct audit_counts){
+		.lines = audit->last.seq,
+		.waiting = audit->waiting_count,
+		.lost = audit->lost,
+		.refused = audit->refused,
+		.has_alarm = audit->alarm[0] != '\0' || audit->waiting_count > 0,
+	};
+}
+
 json_t *
 audit_json(const struct audit *audit)
 {

@@ -79,6 +79,16 @@ void audit_tick(struct audit *audit);
 /* Lines that wait for room, so that a stop would lose them. */
 unsigned audit_waiting(const struct audit *audit);
 
+/* What metrics tell of it; zeros for NULL. */
+struct audit_counts {
+	uint64_t lines; /* the number of the last one */
+	uint64_t waiting;
+	uint64_t lost;
+	uint64_t refused; /* changes that were not made because they could not be written first */
+	bool has_alarm;
+};
+struct audit_counts audit_counts(const struct audit *audit);
+
 /* The member `audit` of the status (docs/admin-protocol.md). */
 json_t *audit_json(const struct audit *audit);
 

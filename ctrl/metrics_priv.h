@@ -21,6 +21,12 @@ void metrics_realms_write(struct metrics_text *text, const struct ctrl *ctrl);
 /* metrics_groups.c */
 void metrics_groups_write(struct metrics_text *text, const struct ctrl *ctrl);
 
+/* metrics_trust.c */
+void metrics_members_write(struct metrics_text *text, const struct ctrl *ctrl);
+void metrics_limits_write(struct metrics_text *text, const struct ctrl *ctrl);
+void metrics_whitelists_write(struct metrics_text *text, const struct ctrl *ctrl);
+void metrics_audit_write(struct metrics_text *text, const struct ctrl *ctrl);
+
 static inline uint64_t
 metrics_load(const _Atomic uint64_t *counter)
 {

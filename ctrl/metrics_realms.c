@@ -2,6 +2,7 @@
 /* What is told of each realm: verdicts, roll-out, nodes. */
 #include "ctrl/metrics_priv.h"
 
+#include "ctrl/modes.h"
 #include "verdict/verdict.h"
 
 /* Places in struct realm_stats, over all workers. */
@@ -111,9 +112,9 @@ mode_write(struct metrics_text *text, const struct ctrl *ctrl)
 	metrics_family(text, &mode);
 	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
 		for (size_t j = 0; j < sizeof(modes) / sizeof(modes[0]); j++)
-			metrics_count(text, ctrl->config->realms[i].mode == modes[j], "realm",
-				ctrl->config->realms[i].name, mode.name, config_mode_text(modes[j]),
-				NULL);
+			metrics_count(text, modes_get(&ctrl->modes, ctrl->config, i) == modes[j],
+				"realm", ctrl->config->realms[i].name, mode.name,
+				config_mode_text(modes[j]), NULL);
 }
 
 void
