@@ -2,6 +2,7 @@
 /* What is told of each realm: verdicts, roll-out, nodes. */
 #include "ctrl/metrics_priv.h"
 
+#include "ctrl/members.h"
 #include "ctrl/modes.h"
 #include "verdict/verdict.h"
 
@@ -71,6 +72,23 @@ would_refuse_write(struct metrics_text *text, const struct ctrl *ctrl)
 	}
 }
 
+/* To the key table a suspended node is live; the members tell it apart. */
+static void
+states_write(struct metrics_text *text, const struct ctrl *ctrl, unsigned realm)
+{
+	struct keytable_counts counts = keytable_counts(ctrl->keys, realm);
+	const char *name = ctrl->config->realms[realm].name;
+	uint32_t members[MEMBERS_STATES] = {0}, suspended;
+
+	if (ctrl->members != NULL)
+		members_count(ctrl->members, realm, members);
+	suspended =
+		members[MEMBERS_SUSPENDED] < counts.live ? members[MEMBERS_SUSPENDED] : counts.live;
+	metrics_count(text, counts.live - suspended, "realm", name, "state", "live", NULL);
+	metrics_count(text, suspended, "realm", name, "state", "suspended", NULL);
+	metrics_count(text, counts.revoked, "realm", name, "state", "revoked", NULL);
+}
+
 static void
 nodes_write(struct metrics_text *text, const struct ctrl *ctrl)
 {
@@ -83,14 +101,8 @@ nodes_write(struct metrics_text *text, const struct ctrl *ctrl)
 	const struct config *config = ctrl->config;
 
 	metrics_family(text, &nodes);
-	for (unsigned i = 0; i < config->realm_count; i++) {
-		struct keytable_counts counts = keytable_counts(ctrl->keys, i);
-
-		metrics_count(
-			text, counts.live, "realm", config->realms[i].name, "state", "live", NULL);
-		metrics_count(text, counts.revoked, "realm", config->realms[i].name, "state",
-			"revoked", NULL);
-	}
+	for (unsigned i = 0; i < config->realm_count; i++)
+		states_write(text, ctrl, i);
 	metrics_family(text, &max);
 	for (unsigned i = 0; i < config->realm_count; i++)
 		metrics_count(
