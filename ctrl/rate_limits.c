@@ -10,7 +10,7 @@
 #define US_PER_S 1e6
 
 /* Demand rises at once and falls by this part in a period; slower where tokens are few. */
-#define FALL_MAX    0.5
+#define FALL_MAX    0.75
 #define FALL_MIN    (1.0 / 64)
 #define FALL_TOKENS 8.0 /* a period that could have seen less than this says little */
 
@@ -162,11 +162,14 @@ growth(uint64_t now, uint64_t *seen)
 	return grown;
 }
 
+/* More than the rate is as good as the rate, and would take longer to be forgotten. */
 static double
 demand_next(const struct limit *limit, double before, double now, double elapsed_s)
 {
 	double fall = limit->entry.rate * elapsed_s / FALL_TOKENS;
 
+	if (now > limit->entry.rate)
+		now = limit->entry.rate;
 	if (now >= before)
 		return now;
 	fall = fall > FALL_MAX ? FALL_MAX : fall < FALL_MIN ? FALL_MIN : fall;

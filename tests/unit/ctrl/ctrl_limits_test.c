@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "ctrl/rate_limits.h"
+#include "dataplane/rate.h"
 
 #define ROUNDS 20000
 
@@ -291,6 +292,94 @@ test_timer(void **state)
 	assert_true(rate_of(1, 3) > 900);
 }
 
+/* ---- with workers that take tokens as the dataplane does ---- */
+
+struct flow {
+	double demand[WORKERS]; /* per second */
+	double due[WORKERS];
+	uint64_t words[WORKERS];
+	uint64_t taken;
+	uint64_t taken_of[WORKERS];
+};
+
+/* One millisecond of one worker. */
+static void
+flow_step(struct flow *flow, unsigned worker, uint64_t now_ns)
+{
+	struct meter_share *share = &meters->shares[1][worker];
+	uint64_t interval_ns = atomic_load(&share->interval_ns);
+	uint64_t depth_ns = atomic_load(&share->depth_ns);
+
+	for (flow->due[worker] += flow->demand[worker] / 1000; flow->due[worker] >= 1;
+		flow->due[worker]--) {
+		bool is_taken = rate_take(&flow->words[worker], now_ns, interval_ns, depth_ns);
+
+		ask(1, worker, is_taken, !is_taken);
+		flow->taken += is_taken;
+		flow->taken_of[worker] += is_taken;
+	}
+}
+
+static void
+flow_run(struct flow *flow, uint64_t *now_ns, unsigned ms)
+{
+	for (unsigned i = 0; i < ms; i++) {
+		*now_ns += 1000000;
+		for (unsigned worker = 0; worker < WORKERS; worker++)
+			flow_step(flow, worker, *now_ns);
+		if (*now_ns / 1000000 % LIMITS_PERIOD_MS == 0)
+			limits_look(limits, LIMITS_PERIOD_MS * 1000);
+	}
+}
+
+/* docs/limits.md: at most R T + burst (1 + k) + W, and not much less where that much is asked for. */
+static void
+test_bound(void **state)
+{
+	struct limits_entry entries[] = {{"", 0, 0, 0}, entry("batch", 1000)};
+	const double burst = 300, seconds = 40;
+	uint64_t now_ns = 1000000000000;
+	struct flow flow = {0};
+	unsigned moves = 0;
+
+	(void)state;
+	srand(9);
+	entries[1].burst = burst;
+	limits_set(limits, entries, 2);
+	for (unsigned i = 0; i < 20; i++, moves++) {
+		random_demand(1000, flow.demand, WORKERS);
+		flow.demand[i % WORKERS] = 2000;
+		for (unsigned worker = 0; worker < WORKERS; worker++)
+			flow.demand[worker] = fmin(flow.demand[worker], 5000);
+		flow_run(&flow, &now_ns, (unsigned)(seconds * 1000 / 20));
+	}
+	assert_true((double)flow.taken <= 1000 * seconds + burst * (1 + moves) + WORKERS);
+	assert_int_equal(limits_view(limits, 1).taken, flow.taken);
+}
+
+/* A flood at one worker leaves the others what they ask for, and gets all the rest. */
+static void
+test_flood_drowns_nobody(void **state)
+{
+	struct limits_entry entries[] = {{"", 0, 0, 0}, entry("batch", 1000)};
+	struct flow flow = {.demand = {5000, 100, 50, 0}};
+	uint64_t now_ns = 1000000000000;
+
+	(void)state;
+	entries[1].burst = 100;
+	limits_set(limits, entries, 2);
+	flow_run(&flow, &now_ns, 400);
+	memset(flow.taken_of, 0, sizeof(flow.taken_of));
+	flow_run(&flow, &now_ns, 10000);
+	assert_true(flow.taken_of[1] >= 999 && flow.taken_of[2] >= 499);
+	assert_true(flow.taken_of[0] >= 8000);
+	assert_true(flow.taken_of[0] + flow.taken_of[1] + flow.taken_of[2] <= 10000 + 100 + 4);
+	/* The quiet one can start at once. */
+	flow.demand[3] = 10;
+	flow_run(&flow, &now_ns, 199);
+	assert_int_equal(flow.taken_of[3], 1);
+}
+
 int
 main(void)
 {
@@ -303,6 +392,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_renumber, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flood_drowns_nobody, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
