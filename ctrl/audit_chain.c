@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctrl/filecheck.h"
+
 #define HASH_OPEN      ",\"hash\":\""
 #define HASH_CLOSE     "\"}\n"
 #define HASH_OPEN_SIZE (sizeof(HASH_OPEN) - 1)
@@ -96,59 +98,18 @@ audit_key_read(struct audit_key *key, const char *path, uid_t owner, struct reas
 	return error;
 }
 
-static int
-dir_sync(const char *path)
-{
-	char dir[PATH_MAX];
-	int fd, error = 0;
-
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) != 0)
-		error = -errno;
-	close(fd);
-	return error;
-}
-
-static int
-key_file_fill(int fd, const struct audit_key *key)
-{
-	char text[KEY_TEXT_SIZE + 1], hex[2 * AUDIT_KEY_SIZE + 1];
-	ssize_t size;
-
-	sodium_bin2hex(hex, sizeof(hex), key->bytes, AUDIT_KEY_SIZE);
-	snprintf(text, sizeof(text), KEY_PREFIX "%06u:%s\n", key->file % (AUDIT_FILE_MAX + 1), hex);
-	size = write(fd, text, KEY_TEXT_SIZE);
-	sodium_memzero(text, sizeof(text));
-	sodium_memzero(hex, sizeof(hex));
-	if (size != (ssize_t)KEY_TEXT_SIZE)
-		return size < 0 ? -errno : -ENOSPC;
-	return fsync(fd) == 0 ? 0 : -errno;
-}
-
 int
 audit_key_write(const struct audit_key *key, const char *path, struct reason *reason)
 {
-	char temporary[PATH_MAX];
-	int fd, error;
+	char text[KEY_TEXT_SIZE + 1], hex[2 * AUDIT_KEY_SIZE + 1];
+	int error;
 
-	snprintf(temporary, sizeof(temporary), "%.4000s.new", path);
-	unlink(temporary);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	error = fd >= 0 ? key_file_fill(fd, key) : -errno;
-	if (fd >= 0)
-		close(fd);
-	if (error == 0 && rename(temporary, path) != 0)
-		error = -errno;
-	if (error == 0)
-		error = dir_sync(path);
-	if (error == 0)
-		return 0;
-	unlink(temporary);
-	return reason_set(
-		reason, -error, "%s cannot be written: %s; check the disk", path, strerror(-error));
+	sodium_bin2hex(hex, sizeof(hex), key->bytes, AUDIT_KEY_SIZE);
+	snprintf(text, sizeof(text), KEY_PREFIX "%06u:%s\n", key->file % (AUDIT_FILE_MAX + 1), hex);
+	error = filecheck_replace(path, text, KEY_TEXT_SIZE, reason);
+	sodium_memzero(text, sizeof(text));
+	sodium_memzero(hex, sizeof(hex));
+	return error;
 }
 
 void

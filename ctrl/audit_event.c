@@ -24,7 +24,7 @@ static const char *const secret_names[] = {
 
 /* Texts of a result that are worth a line; numbers and booleans all are. */
 static const char *const told_names[] = {"name", "realm", "role", "mode", "state", "digest",
-	"fingerprint", "warning", "master_fingerprint", "signature_key"};
+	"fingerprint", "warning", "master_fingerprint", "public_key"};
 
 static bool
 is_among(const char *name, const char *const *names, size_t count)
@@ -56,8 +56,8 @@ text_shorten(const json_t *value)
 	size_t size = json_string_length(value);
 	char digest[DIGEST_HEX_SIZE];
 
-	/* A key in a place of its own: the text of a node key file, wherever it was put. */
-	if (strncmp(text, "CGK1:", 5) == 0)
+	/* The text of a key file, of a node or for signing, wherever it was put. */
+	if (strncmp(text, "CGK1:", 5) == 0 || strncmp(text, "CGX1:", 5) == 0)
 		return json_string("(left out)");
 	if (size <= TEXT_SIZE_MAX)
 		return json_stringn(text, size);

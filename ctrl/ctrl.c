@@ -401,13 +401,19 @@ ctrl_reload(struct ctrl *ctrl, struct reason *reason)
 {
 	struct config *config = config_load(ctrl->config->path, &ctrl->caller, reason);
 	struct config *old = ctrl->config;
+	uint64_t serial;
 	int error;
 
 	if (config == NULL)
 		return -EINVAL;
-	error = config_is_live_change(old, config, reason);
+	error = signature_config_check(&ctrl->signature, config, ctrl->caller.uid, &serial, reason);
+	if (error == 0)
+		error = config_is_live_change(old, config, reason);
 	if (error == 0)
 		error = whitelists_load(ctrl->whitelists, config, reason);
+	if (error == 0)
+		error = signature_rule_accept(
+			&ctrl->signature, SIGNATURE_FOR_CONFIG, serial, reason);
 	if (error == 0) {
 		ctrl->config = config;
 		error = policies_refresh(ctrl, reason);
@@ -539,6 +545,8 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 		error = registry_begin(ctrl, reason);
 	if (error == 0)
 		error = gateway_audit_begin(ctrl, reason);
+	if (error == 0)
+		error = gateway_signature_begin(ctrl, reason);
 	if (error == 0)
 		error = shared_begin(ctrl, reason);
 	if (error == 0)

@@ -18,6 +18,7 @@
 #include "ctrl/secrets.h"
 #include "ctrl/serials.h"
 #include "ctrl/shared.h"
+#include "ctrl/signature.h"
 #include "ctrl/starter.h"
 #include "ctrl/supervise.h"
 #include "ctrl/uptake.h"
@@ -39,6 +40,7 @@ struct ctrl {
 	struct starter starter;
 	struct registry *registry;
 	struct audit *audit;
+	struct signature_rule signature; /* what is required */
 	struct secrets_realm secrets[TABLE_REALMS_MAX];
 	uint32_t bases[TABLE_REALMS_MAX];
 	bool was_used[TABLE_REALMS_MAX]; /* before this start: then a floor holds */
@@ -139,6 +141,9 @@ struct json_t;
 /* Opens the log with the configuration's limits; takes new limits after a reload. 0 or -errno. */
 int gateway_audit_begin(struct ctrl *ctrl, struct reason *reason);
 void gateway_audit_reload(struct ctrl *ctrl);
+
+/* Reads which signatures are required, and holds the configuration against it. 0 or -errno. */
+int gateway_signature_begin(struct ctrl *ctrl, struct reason *reason);
 
 /* Notes that it serves: version, digests of configuration and policies, masters' fingerprints. */
 void gateway_note_start(struct ctrl *ctrl);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,4 +78,56 @@ filecheck_read(const char *path, uid_t owner, size_t size_max, char **bytes, siz
 	}
 	close(fd);
 	return error;
+}
+
+/* ---- writing ---- */
+
+static int
+dir_sync(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX];
+	int fd, error = 0;
+
+	snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)(slash - path + 1) : 1,
+		slash != NULL ? path : ".");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) != 0)
+		error = -errno;
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static int
+bytes_write(int fd, const void *bytes, size_t size)
+{
+	ssize_t written;
+
+	errno = ENOSPC;
+	written = write(fd, bytes, size);
+	return written == (ssize_t)size && fsync(fd) == 0 ? 0 : -errno;
+}
+
+int
+filecheck_replace(const char *path, const void *bytes, size_t size, struct reason *reason)
+{
+	char temporary[PATH_MAX];
+	int fd, error;
+
+	snprintf(temporary, sizeof(temporary), "%.4000s.new", path);
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	error = fd >= 0 ? bytes_write(fd, bytes, size) : -errno;
+	if (fd >= 0)
+		close(fd);
+	if (error == 0 && rename(temporary, path) != 0)
+		error = -errno;
+	if (error == 0)
+		error = dir_sync(path);
+	if (error == 0)
+		return 0;
+	unlink(temporary);
+	return reason_set(
+		reason, -error, "%s cannot be written: %s; check the disk", path, strerror(-error));
 }

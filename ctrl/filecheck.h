@@ -28,3 +28,9 @@ int filecheck_stat(
  */
 int filecheck_read(const char *path, uid_t owner, size_t size_max, char **bytes, size_t *size,
 	struct reason *reason);
+
+/*
+ * Makes a file, or replaces it, for the calling user only (0600): durable, and whole or not at all.
+ * 0, or -errno with the cure, and the old one stays.
+ */
+int filecheck_replace(const char *path, const void *bytes, size_t size, struct reason *reason);

@@ -7,6 +7,7 @@
 
 #include "ctrl/audit.h"
 #include "ctrl/ctrl.h"
+#include "ctrl/log.h"
 #include "ctrl/version.h"
 
 #define DIGEST_SIZE 32u
@@ -38,6 +39,24 @@ gateway_audit_reload(struct ctrl *ctrl)
 
 	limits_of(&limits, ctrl->config);
 	audit_limits_set(ctrl->audit, &limits);
+}
+
+int
+gateway_signature_begin(struct ctrl *ctrl, struct reason *reason)
+{
+	struct reason why;
+	uint64_t serial;
+	int error;
+
+	error = signature_rule_load(&ctrl->signature, ctrl->config->state_dir, geteuid(), reason);
+	if (error == 0)
+		error = signature_config_check(
+			&ctrl->signature, ctrl->config, ctrl->caller.uid, &serial, reason);
+	if (error != 0)
+		audit_note(ctrl->audit, "gateway.refused", reason->text, NULL);
+	else if (signature_rule_accept(&ctrl->signature, SIGNATURE_FOR_CONFIG, serial, &why) != 0)
+		log_warning("signature", "%s", why.text);
+	return error;
 }
 
 /* ---- notes ---- */
@@ -87,9 +106,10 @@ gateway_note_start(struct ctrl *ctrl)
 	const struct config *config = ctrl->config;
 
 	audit_note(ctrl->audit, "gateway.start", NULL,
-		json_pack("{s:s, s:I, s:s, s:o, s:i}", "version", CTRL_VERSION_TEXT, "pid",
+		json_pack("{s:s, s:I, s:s, s:o, s:i, s:b}", "version", CTRL_VERSION_TEXT, "pid",
 			(json_int_t)getpid(), "config", config->path, "digest",
-			gateway_config_digest(config), "realms", (int)config->realm_count));
+			gateway_config_digest(config), "realms", (int)config->realm_count, "signed",
+			ctrl->signature.has_key));
 	/* A line each: there may be many. */
 	for (unsigned i = 0; i < config->realm_count; i++) {
 		json_t *item = realm_make(ctrl, i);

@@ -4,6 +4,7 @@
  * secret and no socket that it could inherit, privileges are dropped before any is opened, and only
  * then is the gateway built.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -66,6 +67,23 @@ gateway_run(struct ctrl *ctrl, const char *dataplane)
 	return code;
 }
 
+/* Before a directory is made or a user taken as the file says. */
+static int
+signature_precheck(const struct ctrl *ctrl, bool is_check, struct reason *reason)
+{
+	struct signature_rule rule;
+	uint64_t serial;
+	int error = signature_rule_load(
+		&rule, ctrl->config->state_dir, ctrl->config->control.uid, reason);
+
+	/* Who only looks at a file may not see what is required. */
+	if (error == -EACCES && is_check)
+		return 0;
+	if (error != 0)
+		return error;
+	return signature_config_check(&rule, ctrl->config, ctrl->caller.uid, &serial, reason);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -88,6 +106,11 @@ main(int argc, char **argv)
 	/* As it is to be found again by a reload. */
 	if (realpath(options.config, path) != NULL)
 		snprintf(ctrl.config->path, sizeof(ctrl.config->path), "%.255s", path);
+	if (signature_precheck(&ctrl, options.is_check, &reason) != 0) {
+		fprintf(stderr, "%s\n", reason.text);
+		config_destroy(ctrl.config);
+		return EXIT_FAILURE;
+	}
 	if (options.is_check)
 		config_print(ctrl.config, stdout);
 	else

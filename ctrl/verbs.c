@@ -12,6 +12,7 @@ static const struct verb *const tables[] = {
 	verbs_node,
 	verbs_node_state,
 	verbs_realm,
+	verbs_signature,
 };
 
 static const struct verb *
