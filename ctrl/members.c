@@ -114,6 +114,16 @@ members_count(const struct members *members, unsigned realm_index, uint32_t coun
 	memcpy(counts, members->counts[realm_index], sizeof(members->counts[realm_index]));
 }
 
+void
+members_cost(const struct members *members, struct members_cost *cost)
+{
+	*cost = (struct members_cost){
+		.events = members->position,
+		.looks = members->looks,
+		.looks_us = members->spent_us,
+	};
+}
+
 /* ---- which state ---- */
 
 static uint32_t
@@ -381,8 +391,11 @@ node_set(struct members *members, unsigned realm_index, const struct registry_no
 	member->realm_index = (uint8_t)realm_index;
 	entry.realm = members->realms[realm_index].id;
 	entry.node = node->node;
-	memset(entry.name, 0, sizeof(entry.name));
-	snprintf(entry.name, sizeof(entry.name), "%s", node->name);
+	/* What a revocation knows of a node is its number alone. */
+	if (node->name[0] != '\0') {
+		memset(entry.name, 0, sizeof(entry.name));
+		snprintf(entry.name, sizeof(entry.name), "%s", node->name);
+	}
 	entry_update(members, i, &old, &entry);
 	members_publish(members->header, members->position);
 }

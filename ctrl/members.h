@@ -46,7 +46,8 @@ const struct memory_object *members_object(const struct members *members);
 
 /*
  * A node is as the registry has it now: shown at once. One above nodes_max is left out, as it is
- * from the key table. `members` may be NULL: nobody keeps a table then.
+ * from the key table; an empty name leaves the one it had. `members` may be NULL: nobody keeps a
+ * table then.
  */
 void members_node_set(
 	struct members *members, unsigned realm_index, const struct registry_node *node);
@@ -70,6 +71,15 @@ bool members_look(struct members *members, struct meters_header *meters, uint32_
 /* How many nodes of a realm are in each state. */
 void members_count(
 	const struct members *members, unsigned realm_index, uint32_t counts[MEMBERS_STATES]);
+
+/* So far. */
+struct members_cost {
+	uint64_t events;
+	uint64_t looks;
+	uint64_t looks_us; /* spent in them, and in saving */
+};
+
+void members_cost(const struct members *members, struct members_cost *cost);
 
 /* The table as a reader sees it. */
 const struct members_view *members_view(const struct members *members);

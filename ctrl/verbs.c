@@ -8,6 +8,7 @@
 static const struct verb *const tables[] = {
 	verbs_gateway,
 	verbs_limits,
+	verbs_members,
 	verbs_modes,
 	verbs_node,
 	verbs_node_state,
