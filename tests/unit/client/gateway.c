@@ -32,6 +32,9 @@ struct gateway {
 	char path[108];
 	uint64_t size;
 	int fds[2][ATTACH_RINGS_MAX]; /* read-only; delivery, refusals */
+	int members_fd;               /* likewise */
+	uint64_t members_size;
+	struct members_header *members;
 	struct verdict_ring *rings[2][ATTACH_RINGS_MAX];
 	struct verdict_writer writers[2][ATTACH_RINGS_MAX];
 };
@@ -45,25 +48,26 @@ must(int is_good, const char *what)
 	abort();
 }
 
-/* As control does it: 0600, sealed in size, given away read-only. */
+/* As control does it: 0600. Maps `size` bytes of it. */
 static int
-ring_make(struct gateway *g, unsigned what, unsigned worker)
+memory_make(const struct gateway *g, uint64_t size, void **mapping)
 {
-	enum verdict_ring_kind kind = what == 0 ? VERDICT_RING_DELIVERY : VERDICT_RING_REFUSAL;
-	uint64_t size = g->size + (g->fault == GATEWAY_WRONG_SIZE ? 4096 : 0);
-	int fd = memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING), reader;
-	char name[64];
+	uint64_t file_size = size + (g->fault == GATEWAY_WRONG_SIZE ? 4096 : 0);
+	int fd = memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (g->fault == GATEWAY_WRONG_KIND)
-		kind = what == 0 ? VERDICT_RING_REFUSAL : VERDICT_RING_DELIVERY;
-	must(fd >= 0 && fchmod(fd, 0600) == 0 && ftruncate(fd, (off_t)size) == 0, "memfd");
-	g->rings[what][worker] = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	must(g->rings[what][worker] != MAP_FAILED, "mmap");
-	verdict_ring_format(
-		g->rings[what][worker], VERDICT_RING_SLOTS_MIN, kind, 0, (uint16_t)worker);
-	if (g->fault == GATEWAY_WRONG_MAGIC)
-		g->rings[what][worker]->magic++;
-	verdict_writer_init(&g->writers[what][worker], g->rings[what][worker]);
+	must(fd >= 0 && fchmod(fd, 0600) == 0 && ftruncate(fd, (off_t)file_size) == 0, "memfd");
+	*mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(*mapping != MAP_FAILED, "mmap");
+	return fd;
+}
+
+/* Likewise: sealed in size, given away read-only. */
+static int
+memory_seal(const struct gateway *g, int fd)
+{
+	char name[64];
+	int reader;
+
 	if (g->fault != GATEWAY_UNSEALED)
 		must(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0,
 			"seal");
@@ -72,6 +76,44 @@ ring_make(struct gateway *g, unsigned what, unsigned worker)
 	must(reader >= 0, "reopen");
 	close(fd);
 	return reader;
+}
+
+static int
+members_make(struct gateway *g)
+{
+	void *mapping;
+	int fd;
+
+	g->members_size = members_size(2 * (GATEWAY_NODES + 1));
+	fd = memory_make(g, g->members_size, &mapping);
+	g->members = mapping;
+	members_format(g->members, 2 * (GATEWAY_NODES + 1), 1);
+	g->members->realm_count = 2;
+	g->members->realms[0] =
+		(struct members_realm){.id = 7, .nodes_max = GATEWAY_NODES, .name = "lab"};
+	g->members->realms[1] = (struct members_realm){
+		.id = 8, .base = GATEWAY_NODES + 1, .nodes_max = GATEWAY_NODES, .name = "other"};
+	if (g->fault == GATEWAY_WRONG_MAGIC)
+		g->members->magic++;
+	return memory_seal(g, fd);
+}
+
+static int
+ring_make(struct gateway *g, unsigned what, unsigned worker)
+{
+	enum verdict_ring_kind kind = what == 0 ? VERDICT_RING_DELIVERY : VERDICT_RING_REFUSAL;
+	void *mapping;
+	int fd = memory_make(g, g->size, &mapping);
+
+	g->rings[what][worker] = mapping;
+	if (g->fault == GATEWAY_WRONG_KIND)
+		kind = what == 0 ? VERDICT_RING_REFUSAL : VERDICT_RING_DELIVERY;
+	verdict_ring_format(
+		g->rings[what][worker], VERDICT_RING_SLOTS_MIN, kind, 0, (uint16_t)worker);
+	if (g->fault == GATEWAY_WRONG_MAGIC)
+		g->rings[what][worker]->magic++;
+	verdict_writer_init(&g->writers[what][worker], g->rings[what][worker]);
+	return memory_seal(g, fd);
 }
 
 static void
@@ -114,6 +156,11 @@ reply_fill(
 			request->group);
 		return;
 	}
+	if (request->what == ATTACH_MEMBERS) {
+		reply->ring_count = 1;
+		reply->ring_size[0] = g->members_size;
+		return;
+	}
 	reply->ring_count = g->fault == GATEWAY_NO_RINGS ? 0 : g->count;
 	for (i = 0; i < g->count; i++)
 		reply->ring_size[i] = g->size;
@@ -136,7 +183,9 @@ serve(void *context)
 			close(fd);
 			continue;
 		}
-		reply_send(g, fd, &reply, g->fds[request.what == ATTACH_DELIVERY ? 0 : 1]);
+		reply_send(g, fd, &reply,
+			request.what == ATTACH_MEMBERS ? &g->members_fd
+						       : g->fds[request.what - ATTACH_DELIVERY]);
 		must(g->consumer_count < CONSUMERS_MAX, "consumers");
 		g->consumers[g->consumer_count] = fd;
 		g->consumer_count++;
@@ -174,6 +223,7 @@ gateway_start(const char *path, unsigned count, enum gateway_fault fault)
 		for (i = 0; i < count; i++)
 			g->fds[what][i] = ring_make(g, what, i);
 	}
+	g->members_fd = members_make(g);
 	listen_at(g, path);
 	must(pthread_create(&g->thread, NULL, serve, g) == 0, "thread");
 	return g;
@@ -196,7 +246,15 @@ gateway_stop(struct gateway *g)
 			close(g->fds[what][i]);
 		}
 	}
+	munmap(g->members, g->members_size);
+	close(g->members_fd);
 	free(g);
+}
+
+struct members_header *
+gateway_members(struct gateway *g)
+{
+	return g->members;
 }
 
 void

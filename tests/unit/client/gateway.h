@@ -3,12 +3,14 @@
 
 /*
  * The consumer side of a gateway for tests: real rings in sealed memfds, written by the real writer
- * of verdict/, and a real attach server. It serves one group, "jobs"; another is refused.
+ * of verdict/, and a real attach server. It serves one group, "jobs" (another is refused), and a
+ * member table.
  */
 
 #include <stdint.h>
 
 #include "verdict/attach.h"
+#include "verdict/members.h"
 #include "verdict/ring.h"
 
 struct gateway;
@@ -29,6 +31,13 @@ enum gateway_fault {
 
 /* Serves `count` delivery rings (or refusal rings) at `path`. Ends the program on failure. */
 struct gateway *gateway_start(const char *path, unsigned count, enum gateway_fault fault);
+
+/*
+ * Its member table, writable: GATEWAY_NODES nodes of realm 7, "lab", and as many of realm 8,
+ * "other", all of them empty.
+ */
+#define GATEWAY_NODES 100u
+struct members_header *gateway_members(struct gateway *gateway);
 
 /* Closes every connection and stops: the gateway is gone. */
 void gateway_stop(struct gateway *gateway);
