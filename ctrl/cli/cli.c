@@ -29,6 +29,8 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_node_key,
 	&verb_node_keys,
 	&verb_limits,
+	&verb_members,
+	&verb_beacon,
 	&verb_mint,
 	&verb_send,
 	&verb_verdicts,

@@ -24,6 +24,8 @@ extern const struct cli_verb verb_node_suspend;
 extern const struct cli_verb verb_realm_mode;
 extern const struct cli_verb verb_realm_would;
 extern const struct cli_verb verb_limits;
+extern const struct cli_verb verb_members;
+extern const struct cli_verb verb_beacon;
 extern const struct cli_verb verb_mint;
 extern const struct cli_verb verb_send;
 extern const struct cli_verb verb_verdicts;
