@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "wire/text.h"
+#include "wire/text_priv.h"
 
 #include <errno.h>
 
@@ -56,9 +56,8 @@ digit_decode(char c)
 	       range_decode(x, '_', '_', 63);
 }
 
-/* Writes TEXT_BASE64_SIZE(size) characters and returns the place after them. */
-static char *
-base64_encode(char *text, const uint8_t *bytes, size_t size)
+char *
+text_base64_encode(char *text, const uint8_t *bytes, size_t size)
 {
 	uint32_t acc = 0;
 	unsigned bits = 0;
@@ -81,13 +80,8 @@ base64_bytes(size_t length)
 	return length / 4 * 3 + length % 4 * 3 / 4;
 }
 
-/*
- * Decodes `length` characters to base64_bytes(length), for which there MUST be room. False if
- * length mod 4 is 1, a character is not of the alphabet, or an unused bit is set; of the latter two
- * nothing shows before the end.
- */
-static bool
-base64_decode(uint8_t *bytes, const char *text, size_t length)
+bool
+text_base64_decode(uint8_t *bytes, const char *text, size_t length)
 {
 	uint32_t acc = 0, bad = 0, digit;
 	unsigned bits = 0;
@@ -109,9 +103,8 @@ base64_decode(uint8_t *bytes, const char *text, size_t length)
 	return bad == 0;
 }
 
-/* The characters between a 5-character prefix and the colon that ends `length` of them; or NULL. */
-static const char *
-strip(const char *text, size_t length, const char *prefix, size_t *inside)
+const char *
+text_strip(const char *text, size_t length, const char *prefix, size_t *inside)
 {
 	if (length < 6 || memcmp(text, prefix, 5) != 0 || text[length - 1] != ':')
 		return NULL;
@@ -129,7 +122,7 @@ text_encode(char *text, size_t room, const uint8_t *msg, size_t size)
 	if (room < 5 + TEXT_BASE64_SIZE(size) + 2)
 		return 0;
 	memcpy(text, TEXT_PREFIX, 5);
-	end = base64_encode(text + 5, msg, size);
+	end = text_base64_encode(text + 5, msg, size);
 	end[0] = ':';
 	end[1] = '\0';
 	return (size_t)(end + 1 - text);
@@ -141,25 +134,32 @@ text_decode(uint8_t *msg, size_t room, const char *text, size_t length)
 	const char *inside;
 	size_t count;
 
-	inside = strip(text, length, TEXT_PREFIX, &count);
+	inside = text_strip(text, length, TEXT_PREFIX, &count);
 	if (inside == NULL || base64_bytes(count) > room)
 		return 0;
-	return base64_decode(msg, inside, count) ? base64_bytes(count) : 0;
+	return text_base64_decode(msg, inside, count) ? base64_bytes(count) : 0;
+}
+
+void
+text_key_pack(uint8_t raw[NODE_KEY_BYTES], const struct node_key *key)
+{
+	store_be32(raw, key->realm);
+	store_be32(raw + 4, key->node);
+	store_be16(raw + 8, key->epoch);
+	raw[10] = key->suite;
+	raw[11] = 0;
+	memcpy(raw + 12, key->key, sizeof(key->key));
 }
 
 void
 node_key_encode(char text[NODE_KEY_TEXT_SIZE + 1], const struct node_key *key)
 {
-	uint8_t raw[NODE_KEY_BYTES] = {0};
+	uint8_t raw[NODE_KEY_BYTES];
 	char *end;
 
-	store_be32(raw, key->realm);
-	store_be32(raw + 4, key->node);
-	store_be16(raw + 8, key->epoch);
-	raw[10] = key->suite;
-	memcpy(raw + 12, key->key, sizeof(key->key));
+	text_key_pack(raw, key);
 	memcpy(text, "CGK1:", 5);
-	end = base64_encode(text + 5, raw, sizeof(raw));
+	end = text_base64_encode(text + 5, raw, sizeof(raw));
 	memcpy(end, ":\n", 3);
 	explicit_bzero(raw, sizeof(raw));
 }
@@ -176,6 +176,15 @@ node_key_head_parse(struct node_key *key, const uint8_t *raw)
 	       cred_suite_is_known(key->suite) && raw[11] == 0;
 }
 
+bool
+text_key_unpack(struct node_key *key, const uint8_t raw[NODE_KEY_BYTES])
+{
+	if (!node_key_head_parse(key, raw))
+		return false;
+	memcpy(key->key, raw + 12, sizeof(key->key));
+	return true;
+}
+
 int
 node_key_decode(struct node_key *key, const char *text, size_t length)
 {
@@ -187,13 +196,11 @@ node_key_decode(struct node_key *key, const char *text, size_t length)
 	explicit_bzero(key, sizeof(*key));
 	if (length > 0 && text[length - 1] == '\n')
 		length--;
-	inside = strip(text, length, "CGK1:", &count);
+	inside = text_strip(text, length, "CGK1:", &count);
 	if (inside == NULL || count != TEXT_BASE64_SIZE(NODE_KEY_BYTES))
 		return -EBADMSG;
-	if (base64_decode(raw, inside, count) && node_key_head_parse(key, raw)) {
-		memcpy(key->key, raw + 12, sizeof(key->key));
+	if (text_base64_decode(raw, inside, count) && text_key_unpack(key, raw))
 		rc = 0;
-	}
 	explicit_bzero(raw, sizeof(raw));
 	return rc;
 }
