@@ -124,6 +124,13 @@ config_origin_text(enum table_origin_mode origin)
 }
 
 const char *
+config_clones_text(enum config_clones clones)
+{
+	return config_enum_text(
+		config_clones_choices, CYAML_ARRAY_LEN(config_clones_choices), clones);
+}
+
+const char *
 config_checksum_text(enum setup_checksum checksum)
 {
 	return config_enum_text(config_checksums, CYAML_ARRAY_LEN(config_checksums), checksum);
@@ -271,5 +278,7 @@ config_is_live_change(const struct config *old, const struct config *new, struct
 			return refuse(reason, new->path, "name or order of a group");
 	if (memcmp(&old->metrics, &new->metrics, sizeof(old->metrics)) != 0)
 		return refuse(reason, new->path, "metrics.listen");
+	if (memcmp(&old->enrol, &new->enrol, sizeof(old->enrol)) != 0)
+		return refuse(reason, new->path, "enrol");
 	return readers_check(old, new, reason);
 }

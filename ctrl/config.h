@@ -82,6 +82,12 @@ struct config_audience {
 	uint32_t id;
 };
 
+/* What is done about a node of which two are alive (ctrl/clones.h). */
+enum config_clones {
+	CONFIG_CLONES_REPORT,
+	CONFIG_CLONES_SUSPEND,
+};
+
 struct config_realm {
 	char name[CONFIG_NAME_SIZE];
 	uint32_t id;
@@ -101,6 +107,7 @@ struct config_realm {
 	uint32_t beacon_s;    /* interval of nodes whose beacons tell none */
 	uint32_t late_tenths; /* of an interval, without a beacon: late */
 	uint32_t left_tenths; /* likewise, left */
+	enum config_clones clones;
 	bool audience_any;
 	struct config_audience audiences[TABLE_AUDIENCES_MAX];
 	unsigned audience_count;
@@ -148,6 +155,7 @@ struct config {
 	unsigned group_count;
 	struct config_metrics metrics;
 	enum log_form log;
+	struct endpoint enrol; /* where nodes with a join code ask; port 0: nowhere */
 	char *warnings[CONFIG_WARNINGS_MAX];
 	unsigned warning_count;
 };
@@ -178,6 +186,7 @@ const char *config_driver_text(enum config_driver driver);
 const char *config_mode_text(enum table_mode mode);
 const char *config_freshness_text(enum table_freshness freshness);
 const char *config_origin_text(enum table_origin_mode origin);
+const char *config_clones_text(enum config_clones clones);
 const char *config_checksum_text(enum setup_checksum checksum);
 
 /*

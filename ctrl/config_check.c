@@ -369,6 +369,24 @@ metrics_check(struct config_pass *pass)
 			given);
 }
 
+/* Below 1024 only root may listen, and credgated has given that up by then. */
+static void
+enrol_check(struct config_pass *pass)
+{
+	struct endpoint *listen = &pass->config->enrol;
+	const char *given = pass->file->enrol.listen, *wrong;
+
+	if (given == NULL)
+		return;
+	wrong = endpoint_parse(listen, given);
+	if (wrong != NULL)
+		config_pass_fail(pass, "enrol.listen", "\"%s\" %s", given, wrong);
+	else if (listen->port < 1024)
+		config_pass_fail(pass, "enrol.listen",
+			"port %u is root's alone; choose one from 1024 on, such as 7476",
+			listen->port);
+}
+
 int
 config_check(struct config *config, const struct config_file *file, struct config_source *source,
 	const struct config_caller *caller, struct reason *reason)
@@ -394,5 +412,6 @@ config_check(struct config *config, const struct config_file *file, struct confi
 	config_check_groups(&pass);
 	metrics_check(&pass);
 	config->log = file->log != NULL ? (enum log_form) * file->log : LOG_TEXT;
+	enrol_check(&pass);
 	return pass.error;
 }

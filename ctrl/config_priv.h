@@ -83,6 +83,11 @@ struct config_file_realm {
 	unsigned audiences_count;
 	uint32_t *mode;
 	char *whitelist;
+	uint32_t *clones;
+};
+
+struct config_file_enrol {
+	char *listen;
 };
 
 struct config_file_reader {
@@ -126,6 +131,7 @@ struct config_file {
 	unsigned groups_count;
 	struct config_file_metrics metrics;
 	uint32_t *log;
+	struct config_file_enrol enrol;
 };
 
 extern const cyaml_schema_value_t config_schema;
@@ -221,4 +227,5 @@ extern const cyaml_strval_t config_drivers[6];
 extern const cyaml_strval_t config_modes[3];
 extern const cyaml_strval_t config_freshnesses[2];
 extern const cyaml_strval_t config_origins[3];
+extern const cyaml_strval_t config_clones_choices[2];
 extern const cyaml_strval_t config_checksums[3];

@@ -198,6 +198,8 @@ realm_check(struct config_pass *pass, unsigned index)
 	to->origin = from->origin != NULL ? (enum table_origin_mode) * from->origin
 					  : TABLE_ORIGIN_STRICT;
 	to->mode = from->mode != NULL ? (enum table_mode) * from->mode : TABLE_MODE_ENFORCE;
+	to->clones =
+		from->clones != NULL ? (enum config_clones) * from->clones : CONFIG_CLONES_REPORT;
 	to->audience_any = from->audience_any == NULL || *from->audience_any;
 	for (unsigned i = 0; i < from->audiences_count; i++) {
 		audience_check(pass, to, i, &from->audiences[i]);

@@ -37,6 +37,11 @@ const cyaml_strval_t config_origins[3] = {
 	{"off", TABLE_ORIGIN_OFF},
 };
 
+const cyaml_strval_t config_clones_choices[2] = {
+	{"report", CONFIG_CLONES_REPORT},
+	{"suspend", CONFIG_CLONES_SUSPEND},
+};
+
 const cyaml_strval_t config_checksums[3] = {
 	{"verify", SETUP_CHECKSUM_VERIFY},
 	{"partial", SETUP_CHECKSUM_PARTIAL},
@@ -183,6 +188,8 @@ static const cyaml_schema_field_t realm_fields[] = {
 		CYAML_ARRAY_LEN(config_modes)),
 	CYAML_FIELD_STRING_PTR(
 		"whitelist", OPTIONAL, struct config_file_realm, whitelist, 1, PATH_LENGTH_MAX),
+	CYAML_FIELD_ENUM_PTR("clones", CHOICE, struct config_file_realm, clones,
+		config_clones_choices, CYAML_ARRAY_LEN(config_clones_choices)),
 	CYAML_FIELD_END,
 };
 
@@ -217,6 +224,11 @@ static const cyaml_schema_field_t metrics_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t enrol_fields[] = {
+	CYAML_FIELD_STRING_PTR("listen", REQUIRED, struct config_file_enrol, listen, 1, 64),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_STRING_PTR(
 		"run_dir", OPTIONAL, struct config_file, run_dir, 1, PATH_LENGTH_MAX),
@@ -236,6 +248,7 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_MAPPING("metrics", OPTIONAL, struct config_file, metrics, metrics_fields),
 	CYAML_FIELD_ENUM_PTR(
 		"log", CHOICE, struct config_file, log, log_forms, CYAML_ARRAY_LEN(log_forms)),
+	CYAML_FIELD_MAPPING("enrol", OPTIONAL, struct config_file, enrol, enrol_fields),
 	CYAML_FIELD_END,
 };
 

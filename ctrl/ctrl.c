@@ -15,6 +15,7 @@
 #include "ctrl/audit.h"
 #include "ctrl/clock.h"
 #include "ctrl/consumers.h"
+#include "ctrl/enrol.h"
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
 #include "ctrl/members.h"
@@ -367,6 +368,8 @@ stop_due(evutil_socket_t number, short what, void *context)
 	ctrl->admin = NULL;
 	metrics_destroy(ctrl->metrics);
 	ctrl->metrics = NULL;
+	enrol_destroy(ctrl->enrol);
+	ctrl->enrol = NULL;
 	supervise_stop(ctrl->supervise);
 }
 
@@ -490,6 +493,8 @@ second_due(evutil_socket_t fd, short what, void *context)
 	rollout_tick(ctrl->rollout);
 	audit_tick(ctrl->audit);
 	log_tell(false);
+	if (ctrl->enrol != NULL)
+		enrol_tick(ctrl->enrol);
 }
 
 static int
@@ -520,7 +525,11 @@ sockets_begin(struct ctrl *ctrl, struct reason *reason)
 	if (ctrl->admin == NULL)
 		return -EIO;
 	ctrl->metrics = metrics_create(ctrl, reason);
-	return ctrl->metrics != NULL ? 0 : -EIO;
+	if (ctrl->metrics == NULL)
+		return -EIO;
+	if (ctrl->config->enrol.port != 0)
+		ctrl->enrol = enrol_create(ctrl, reason);
+	return ctrl->config->enrol.port == 0 || ctrl->enrol != NULL ? 0 : -EIO;
 }
 
 int
@@ -621,6 +630,7 @@ ctrl_fini(struct ctrl *ctrl)
 	admin_destroy(ctrl->admin);
 	members_end(ctrl);
 	metrics_destroy(ctrl->metrics);
+	enrol_destroy(ctrl->enrol);
 	if (ctrl->second != NULL)
 		event_free(ctrl->second);
 	for (unsigned i = 0; i < 3; i++)

@@ -32,6 +32,7 @@ struct policies;
 struct rollout;
 struct whitelists;
 struct metrics;
+struct enrol;
 
 struct ctrl {
 	struct config_caller caller; /* as whom credgated was started */
@@ -63,6 +64,7 @@ struct ctrl {
 	struct consumers *consumers;
 	struct members *members;
 	struct metrics *metrics;
+	struct enrol *enrol; /* NULL: off */
 	struct event *signals[3];
 	struct event *second;
 	uint64_t started_us;      /* real-time clock */

@@ -61,6 +61,27 @@ static const char *const migrations[] = {
 	"CREATE TABLE masters("
 	"  realm INTEGER NOT NULL, fingerprint TEXT NOT NULL, state INTEGER NOT NULL,"
 	"  changed_s INTEGER NOT NULL, PRIMARY KEY(realm, fingerprint)) WITHOUT ROWID;",
+
+	/*
+	 * Join codes, without their secrets. Whoever throws a node out, or gives its name to another,
+	 * means the code too that would let it in again.
+	 */
+	"CREATE TABLE codes("
+	"  id INTEGER PRIMARY KEY, realm INTEGER NOT NULL, name TEXT NOT NULL,"
+	"  state INTEGER NOT NULL, suite INTEGER NOT NULL, flags INTEGER NOT NULL,"
+	"  made_s INTEGER NOT NULL, expires_s INTEGER NOT NULL, prefixes TEXT NOT NULL,"
+	"  roles TEXT NOT NULL, who TEXT NOT NULL, wrong INTEGER NOT NULL DEFAULT 0,"
+	"  public TEXT, source TEXT, claimed_s INTEGER NOT NULL DEFAULT 0,"
+	"  node INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0,"
+	"  UNIQUE(realm, name));"
+	"CREATE INDEX codes_by_end ON codes(expires_s);"
+	"CREATE TRIGGER codes_of_revoked AFTER UPDATE OF state ON nodes"
+	"  WHEN NEW.state = 2 AND OLD.state <> 2"
+	"  BEGIN DELETE FROM codes WHERE realm = OLD.realm AND name = OLD.name; END;"
+	"CREATE TRIGGER codes_of_renamed AFTER UPDATE OF name ON nodes WHEN NEW.name <> OLD.name"
+	"  BEGIN DELETE FROM codes WHERE realm = OLD.realm AND name = OLD.name; END;"
+	"CREATE TRIGGER codes_of_deleted AFTER DELETE ON nodes"
+	"  BEGIN DELETE FROM codes WHERE realm = OLD.realm AND name = OLD.name; END;",
 };
 #define REGISTRY_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

@@ -32,6 +32,10 @@ enum registry_epoch_state {
 
 #define REGISTRY_NODE_COLUMNS "node, name, state, highest, is_suspended, note"
 
+#define REGISTRY_CODE_COLUMNS                                                                   \
+	"id, realm, name, state, suite, flags, made_s, expires_s, prefixes, roles, who, wrong," \
+	" public, source, claimed_s, node, epoch"
+
 /* All SQL but the schema: each is prepared once, when it is first run. */
 #define REGISTRY_STATEMENTS(X)                                                                     \
 	X(BEGIN, "BEGIN IMMEDIATE")                                                                \
@@ -110,6 +114,21 @@ enum registry_epoch_state {
 			" FROM documents WHERE realm = ?1 AND kind = ?2 AND version = ?3")         \
 	X(DOCUMENTS_WALK, "SELECT version, who, added_s, length(CAST(text AS BLOB))"               \
 			  " FROM documents WHERE realm = ?1 AND kind = ?2 ORDER BY version DESC")  \
+	X(CODES_DROP_NAME, "DELETE FROM codes WHERE realm = ?1 AND name = ?2")                     \
+	X(CODE_MAKE, "INSERT INTO codes(id, realm, name, state, suite, flags, made_s, expires_s,"  \
+		     " prefixes, roles, who)"                                                      \
+		     " VALUES(?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                        \
+	X(CODE_FIND, "SELECT " REGISTRY_CODE_COLUMNS " FROM codes WHERE id = ?1")                  \
+	X(CODES_WALK, "SELECT " REGISTRY_CODE_COLUMNS " FROM codes"                                \
+		      " WHERE realm = ?1 AND name > ?2 ORDER BY name")                             \
+	X(CODE_WRONG, "UPDATE codes SET wrong = wrong + 1,"                                        \
+		      " state = CASE WHEN wrong + 1 >= ?2 THEN 3 ELSE state END WHERE id = ?1")    \
+	X(CODE_CLAIM, "UPDATE codes SET state = 2, public = ?2, source = ?3, claimed_s = ?4"       \
+		      " WHERE id = ?1 AND state = 1")                                              \
+	X(CODE_DONE, "UPDATE codes SET node = ?2, epoch = ?3 WHERE id = ?1 AND state = 2")         \
+	X(CODES_EXPIRE, "DELETE FROM codes WHERE expires_s <= ?1")                                 \
+	X(CODES_CLEAR, "DELETE FROM codes")                                                        \
+	X(CODES_COUNT, "SELECT count(*) FROM codes")                                               \
 	X(MARKS, "SELECT realm, node, name, state, highest FROM nodes")                            \
 	X(ANY, "SELECT 1 FROM nodes UNION ALL SELECT 1 FROM tombstones LIMIT 1")
 

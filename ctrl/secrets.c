@@ -90,8 +90,8 @@ file_check(const struct stat *st, const char *path, struct reason *reason)
 	return 0;
 }
 
-static int
-master_read(uint8_t *master, const char *path, struct reason *reason)
+int
+secrets_file_read(uint8_t *master, const char *path, struct reason *reason)
 {
 	struct stat st;
 	int fd, error;
@@ -145,7 +145,7 @@ master_take(struct secrets_master *taken, const char *path, uint32_t realm, stru
 			reason, ENOMEM, "no locked memory for %s; raise RLIMIT_MEMLOCK", path);
 		goto out;
 	}
-	error = master_read(master, path, reason);
+	error = secrets_file_read(master, path, reason);
 	if (error != 0)
 		goto out;
 	kdf_realm(taken->key, master, realm);

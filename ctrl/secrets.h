@@ -68,6 +68,12 @@ int secrets_master_add(
  */
 int secrets_master_create(const char *path, struct reason *reason);
 
+/*
+ * Reads any secret of SECRETS_MASTER_SIZE bytes that is kept like a master (secrets_master_create
+ * makes it), refusing the same. 0, or -errno with the cure; -ENOENT if there is no file.
+ */
+int secrets_file_read(uint8_t *secret, const char *path, struct reason *reason);
+
 /* Wipes and frees. */
 void secrets_realm_wipe(struct secrets_realm *secrets);
 

@@ -6,6 +6,7 @@
 #include "ctrl/verbs_priv.h"
 
 static const struct verb *const tables[] = {
+	verbs_enrol,
 	verbs_gateway,
 	verbs_limits,
 	verbs_members,

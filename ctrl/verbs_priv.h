@@ -32,6 +32,7 @@ extern const struct verb verbs_signature[];
 extern const struct verb verbs_node_state[];
 extern const struct verb verbs_limits[];
 extern const struct verb verbs_modes[];
+extern const struct verb verbs_enrol[];
 
 /* ---- verb_args.c: 0, or -errno with call->reason ---- */
 
