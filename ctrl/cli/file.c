@@ -65,8 +65,8 @@ parent_of(const char *path, char parent[PATH_MAX])
 	return 0;
 }
 
-static int
-sync_parent(const char *path)
+int
+file_sync_parent(const char *path)
 {
 	char parent[PATH_MAX];
 	int fd, status = parent_of(path, parent);
@@ -106,7 +106,7 @@ file_create(const char *path, const void *bytes, size_t size)
 	status = fill(fd, bytes, size);
 	close(fd);
 	if (status == 0)
-		status = sync_parent(path);
+		status = file_sync_parent(path);
 	if (status)
 		unlink(path);
 	return status;

@@ -15,6 +15,9 @@ int file_read(const char *path, void *buffer, size_t room, size_t *size);
  */
 int file_create(const char *path, const void *bytes, size_t size);
 
+/* Makes what was created, renamed or removed in the directory of `path` durable. */
+int file_sync_parent(const char *path);
+
 /* Creates the directories above `path` that are missing, for their owner only. `uid` and `gid` of
  * -1 are the caller's own. */
 int file_make_parents(const char *path, uid_t uid, gid_t gid);
