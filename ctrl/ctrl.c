@@ -18,12 +18,15 @@
 #include "ctrl/enrol.h"
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
+#include "ctrl/masters.h"
 #include "ctrl/members.h"
+#include "ctrl/meters.h"
 #include "ctrl/metrics.h"
 #include "ctrl/policies.h"
 #include "ctrl/rate_limits.h"
 #include "ctrl/realms_table.h"
 #include "ctrl/rollout.h"
+#include "ctrl/rotation.h"
 #include "ctrl/snapshot.h"
 #include "ctrl/verbs.h"
 #include "ctrl/whitelist.h"
@@ -93,28 +96,6 @@ registry_begin(struct ctrl *ctrl, struct reason *reason)
 	return error;
 }
 
-static int
-secrets_begin(struct ctrl *ctrl, struct reason *reason)
-{
-	struct reason why;
-
-	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
-		const struct config_realm *realm = &ctrl->config->realms[i];
-		int error = secrets_realm_load(&ctrl->secrets[i], realm->master, realm->id, &why);
-
-		if (error == -ENOENT)
-			return reason_set(reason, ENOENT,
-				"realm %s has no master secret %s; make it: credgate realm init "
-				"%s, or "
-				"restore it",
-				realm->name, realm->master, realm->name);
-		if (error != 0)
-			return reason_set(reason, -error, "realm %s: master secret: %s",
-				realm->name, why.text);
-	}
-	return 0;
-}
-
 /* Nothing is known of what was accepted before: floors keep it out (docs/replay.md). */
 static void
 floors_set(struct ctrl *ctrl, uint64_t now_us)
@@ -171,6 +152,7 @@ replay_begin(struct ctrl *ctrl, struct reason *reason)
 	ctrl->serials = ctrl->floor != NULL ? serials_open(dir, reason) : NULL;
 	if (ctrl->serials == NULL)
 		return -EIO;
+	windows_bases(ctrl->config, ctrl->bases);
 	loaded = snapshot_load(dir, floor_run(ctrl->floor), ctrl->config, &ctrl->shared.store,
 		ctrl->floors_us, reason);
 	if (loaded < 0)
@@ -179,6 +161,10 @@ replay_begin(struct ctrl *ctrl, struct reason *reason)
 	if (!ctrl->has_windows)
 		floors_set(ctrl, now_us);
 	clock_check(ctrl, now_us);
+	ctrl->meters = meters_create(
+		dir, ctrl->config, ctrl->bases, shared_meters(&ctrl->shared), &ctrl->shared.store);
+	if (ctrl->meters == NULL)
+		return reason_set(reason, ENOMEM, "no memory to read the meters");
 	return floor_stamp(ctrl->floor, now_us, reason);
 }
 
@@ -220,6 +206,18 @@ limits_begin(struct ctrl *ctrl, struct reason *reason)
 	return whitelists_load(ctrl->whitelists, ctrl->config, reason);
 }
 
+static void
+realm_keys_set(struct ctrl *ctrl, unsigned i)
+{
+	const struct secrets_master *masters = ctrl->secrets[i].masters;
+	const struct config_realm *realm = &ctrl->config->realms[i];
+
+	keytable_realm_set(
+		ctrl->keys, i, realm->id, ctrl->bases[i], realm->nodes_max, masters[0].key);
+	for (unsigned place = 1; place < SECRETS_MASTERS_MAX; place++)
+		keytable_master_set(ctrl->keys, i, place, masters[place].key);
+}
+
 static int
 keys_begin(struct ctrl *ctrl, struct reason *reason)
 {
@@ -236,8 +234,7 @@ keys_begin(struct ctrl *ctrl, struct reason *reason)
 	if (ctrl->keys == NULL)
 		return reason_set(reason, ENOMEM, "no memory for the model of the key table");
 	for (unsigned i = 0; i < config->realm_count; i++)
-		keytable_realm_set(ctrl->keys, i, config->realms[i].id, ctrl->bases[i],
-			config->realms[i].nodes_max, ctrl->secrets[i].key);
+		realm_keys_set(ctrl, i);
 	ctrl_policy_set(ctrl);
 	error = policies_begin(ctrl, reason);
 	if (error == 0)
@@ -492,6 +489,8 @@ second_due(evutil_socket_t fd, short what, void *context)
 	whitelists_due(ctrl);
 	rollout_tick(ctrl->rollout);
 	audit_tick(ctrl->audit);
+	meters_second(ctrl->meters);
+	rotation_second(ctrl);
 	log_tell(false);
 	if (ctrl->enrol != NULL)
 		enrol_tick(ctrl->enrol);
@@ -549,13 +548,13 @@ ctrl_init(struct ctrl *ctrl, struct reason *reason)
 	if (ctrl->base == NULL)
 		error = reason_set(reason, ENOMEM, "no memory for the event loop");
 	if (error == 0)
-		error = secrets_begin(ctrl, reason);
-	if (error == 0)
 		error = registry_begin(ctrl, reason);
 	if (error == 0)
 		error = gateway_audit_begin(ctrl, reason);
 	if (error == 0)
 		error = gateway_signature_begin(ctrl, reason);
+	if (error == 0)
+		error = masters_begin(ctrl, reason);
 	if (error == 0)
 		error = shared_begin(ctrl, reason);
 	if (error == 0)
@@ -593,6 +592,8 @@ replay_end(struct ctrl *ctrl)
 	memory_write(ctrl);
 	if (rollout_save(ctrl->rollout, &reason) != 0)
 		log_error("rollout", "%s", reason.text);
+	if (meters_save(ctrl->meters, &reason) != 0)
+		log_error("meters", "%s", reason.text);
 	if (!has_ended)
 		log_error("replay",
 			"the dataplane was not seen to end, so its replay windows are not kept; "
@@ -643,6 +644,7 @@ ctrl_fini(struct ctrl *ctrl)
 	limits_destroy(ctrl->limits);
 	rollout_destroy(ctrl->rollout);
 	whitelists_destroy(ctrl->whitelists);
+	meters_destroy(ctrl->meters);
 	if (ctrl->shared.table.mapping != NULL)
 		shared_destroy(&ctrl->shared);
 	serials_close(ctrl->serials);

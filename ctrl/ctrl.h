@@ -31,6 +31,7 @@ struct members;
 struct policies;
 struct rollout;
 struct whitelists;
+struct meters;
 struct metrics;
 struct enrol;
 
@@ -57,6 +58,8 @@ struct ctrl {
 	struct keytable *keys;
 	struct policies *policies;
 	struct uptake *uptake;
+	struct meters *meters;
+	uint64_t rotation_due_us; /* monotonic clock: when retired keys are looked at again */
 	struct setup_config setup;
 	struct supervise_object objects[SHARED_OBJECTS_MAX];
 	struct supervise *supervise;
@@ -122,6 +125,13 @@ int nodes_revoke_many(struct ctrl *ctrl, unsigned realm_index,
 	const struct registry_selection *selection, const char *note, uint64_t begun_us,
 	uint64_t *in_force_us, struct reason *reason);
 int nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
+	struct reason *reason);
+
+/*
+ * Puts the epochs of a node, as registry_epochs_walk tells them, into the key table, and leaves all
+ * else there as it is. 0 or -errno; then the table has what it had.
+ */
+int nodes_epochs_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason);
 
 /* Gives the places of epochs that are over to others; each second. */

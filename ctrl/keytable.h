@@ -103,6 +103,21 @@ int keytable_node_fits(const struct keytable *table, unsigned realm_index,
 bool keytable_node_trim(
 	const struct keytable *table, unsigned realm_index, struct registry_node *node);
 
+/*
+ * Gives a live node these epochs, newest first, and leaves all else as it is; of `node` only id and
+ * epochs are looked at. Returns 1 if that changed something, 0 if the node has them already or is
+ * not live, -ENOSPC as keytable_node_set.
+ */
+int keytable_epochs_set(struct keytable *table, unsigned realm_index,
+	const struct registry_node *node, struct reason *reason);
+
+/* A live node's epochs, newest first, without the names of their masters; returns how many. */
+unsigned keytable_epochs_get(const struct keytable *table, unsigned realm_index, uint32_t node,
+	struct registry_epoch epochs[TABLE_EPOCHS_MAX]);
+
+/* How many places for further epochs are free. */
+uint32_t keytable_extras_free(const struct keytable *table);
+
 /* Takes out further epochs that ended before before_s[realm index]. Returns how many. */
 unsigned keytable_extras_expire(struct keytable *table, const uint32_t before_s[TABLE_REALMS_MAX]);
 

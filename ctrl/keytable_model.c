@@ -393,6 +393,15 @@ epochs_room(const struct keytable *table, const struct keytable_node *node)
 	return room;
 }
 
+static int
+no_room(const struct keytable *table, struct reason *reason)
+{
+	return reason_set(reason, ENOSPC,
+		"all %u places for further epochs are taken; make rotations final "
+		"(credgate realm retire), wait until older epochs end, or revoke nodes",
+		table->shape.extra_count);
+}
+
 /* Room for the further epochs and prefixes; *first gets where the prefixes go. */
 static int
 room_check(const struct keytable *table, const struct keytable_node *node,
@@ -400,10 +409,7 @@ room_check(const struct keytable *table, const struct keytable_node *node,
 {
 	*first = 0;
 	if (from->epoch_count > epochs_room(table, node))
-		return reason_set(reason, ENOSPC,
-			"all %u places for further epochs are taken; wait until older epochs end, "
-			"or revoke nodes",
-			table->shape.extra_count);
+		return no_room(table, reason);
 	if (from->prefix_count <= 1)
 		return 0;
 	*first = prefixes_find(table, node, from->prefix_count - 1);
@@ -521,4 +527,81 @@ keytable_class_set(struct keytable *table, unsigned realm_index, uint32_t node, 
 		return;
 	table->nodes[slot].policy = class;
 	keytable_mark(table, KEYTABLE_CLASSES, slot);
+}
+
+/* ---- epochs of a node that is there ---- */
+
+static void
+epoch_tell(const struct keytable_epoch *from, struct registry_epoch *to)
+{
+	to->epoch = from->epoch;
+	to->suite = from->suite;
+	to->not_before_s = from->not_before_s;
+	to->not_after_s = from->not_after_s;
+	to->opened_s = from->opened_s;
+	to->master_place = from->master;
+}
+
+unsigned
+keytable_epochs_get(const struct keytable *table, unsigned realm_index, uint32_t id,
+	struct registry_epoch epochs[TABLE_EPOCHS_MAX])
+{
+	const struct keytable_realm *realm = &table->realms[realm_index];
+	const struct keytable_node *node = &table->nodes[realm->base + id];
+	unsigned count = 1;
+
+	if (id == 0 || id > realm->nodes_max || node->state != KEY_SLOT_LIVE)
+		return 0;
+	epoch_tell(&node->epoch, &epochs[0]);
+	for (uint32_t at = node->extra; at != 0; at = table->extras[at - 1].next) {
+		unsigned place = count++;
+
+		for (; epochs[place - 1].epoch < table->extras[at - 1].epoch.epoch; place--)
+			epochs[place] = epochs[place - 1];
+		epoch_tell(&table->extras[at - 1].epoch, &epochs[place]);
+	}
+	return count;
+}
+
+static bool
+epochs_are(const struct keytable *table, unsigned realm_index, const struct registry_node *node)
+{
+	struct registry_epoch known[TABLE_EPOCHS_MAX];
+	unsigned count = keytable_epochs_get(table, realm_index, node->node, known);
+
+	if (count != node->epoch_count)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		if (known[i].epoch != node->epochs[i].epoch ||
+			known[i].not_before_s != node->epochs[i].not_before_s ||
+			known[i].not_after_s != node->epochs[i].not_after_s)
+			return false;
+	return true;
+}
+
+int
+keytable_epochs_set(struct keytable *table, unsigned realm_index, const struct registry_node *from,
+	struct reason *reason)
+{
+	const struct keytable_realm *realm = &table->realms[realm_index];
+	uint32_t slot = realm->base + from->node;
+	struct keytable_node *node = &table->nodes[slot];
+
+	if (from->node == 0 || from->node > realm->nodes_max || node->state != KEY_SLOT_LIVE ||
+		from->epoch_count == 0 || epochs_are(table, realm_index, from))
+		return 0;
+	if (from->epoch_count > epochs_room(table, node))
+		return no_room(table, reason);
+	extras_clear(table, node);
+	node->epoch = epoch_of(&from->epochs[0]);
+	keytable_mark(table, KEYTABLE_SLOTS, slot);
+	if (extras_put(table, slot, from))
+		return 1;
+	return reason_set(reason, ENOSPC, "no seed spreads the further epochs; report this");
+}
+
+uint32_t
+keytable_extras_free(const struct keytable *table)
+{
+	return table->free_extra_count;
 }

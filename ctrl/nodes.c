@@ -216,6 +216,29 @@ changed_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node 
 }
 
 int
+nodes_epochs_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *from,
+	struct reason *reason)
+{
+	const struct config_realm *realm = &ctrl->config->realms[realm_index];
+	struct registry_epoch known[TABLE_EPOCHS_MAX];
+	struct registry_node node = *from;
+	int state;
+
+	if (from->node > realm->nodes_max)
+		return 0;
+	node_derive(ctrl, realm_index, &node);
+	if (node.epoch_count > 0 &&
+		keytable_epochs_get(ctrl->keys, realm_index, node.node, known) > 0) {
+		state = keytable_epochs_set(ctrl->keys, realm_index, &node, reason);
+		return state < 0 ? state : 0;
+	}
+	/* From a master that is not there, or not any more: the node as a whole comes or goes. */
+	state = registry_node_find(
+		ctrl->registry, realm->id, realm->name, NULL, from->node, &node, reason);
+	return state != 0 ? state : changed_put(ctrl, realm_index, &node, reason);
+}
+
+int
 nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
 	struct registry_node *node, struct reason *reason)
 {

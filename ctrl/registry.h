@@ -34,6 +34,7 @@ struct registry_epoch {
 	uint32_t not_after_s;                  /* UINT32_MAX: no end */
 	char master[SECRETS_FINGERPRINT_SIZE]; /* of the master it is derived from */
 	uint32_t opened_s;                     /* real-time clock; 0: before this was noted */
+	uint32_t rotation; /* of the whole realm that opened it; 0: none (registry_epochs_walk) */
 	uint8_t master_place; /* among the loaded masters of the realm; ctrl/nodes.c fills it in */
 };
 

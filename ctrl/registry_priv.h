@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "ctrl/registry.h"
+#include "ctrl/registry_epochs_sql.h"
 #include "ctrl/revocations.h"
 
 #define REGISTRY_BUSY_TIMEOUT_MS 2000
@@ -129,6 +130,7 @@ enum registry_epoch_state {
 	X(CODES_EXPIRE, "DELETE FROM codes WHERE expires_s <= ?1")                                 \
 	X(CODES_CLEAR, "DELETE FROM codes")                                                        \
 	X(CODES_COUNT, "SELECT count(*) FROM codes")                                               \
+	REGISTRY_EPOCH_STATEMENTS(X)                                                               \
 	X(MARKS, "SELECT realm, node, name, state, highest FROM nodes")                            \
 	X(ANY, "SELECT 1 FROM nodes UNION ALL SELECT 1 FROM tombstones LIMIT 1")
 

@@ -26,6 +26,7 @@ struct verb {
 
 extern const struct verb verbs_gateway[];
 extern const struct verb verbs_realm[];
+extern const struct verb verbs_rotation[];
 extern const struct verb verbs_members[];
 extern const struct verb verbs_node[];
 extern const struct verb verbs_signature[];
