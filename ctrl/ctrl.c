@@ -16,6 +16,7 @@
 #include "ctrl/clock.h"
 #include "ctrl/consumers.h"
 #include "ctrl/enrol.h"
+#include "ctrl/inventory.h"
 #include "ctrl/launch.h"
 #include "ctrl/log.h"
 #include "ctrl/masters.h"
@@ -342,7 +343,8 @@ supervise_begin(struct ctrl *ctrl, struct reason *reason)
 	supervise.object_count = shared_objects(&ctrl->shared, ctrl->config, ctrl->objects);
 	ctrl->supervise = supervise_create(&supervise);
 	ctrl->uptake = uptake_create(ctrl->base, ctrl->keys, worker_stuck, ctrl);
-	if (ctrl->supervise == NULL || ctrl->uptake == NULL)
+	ctrl->inventory = inventory_create(ctrl);
+	if (ctrl->supervise == NULL || ctrl->uptake == NULL || ctrl->inventory == NULL)
 		return reason_set(reason, ENOMEM, "no memory for the supervisor");
 	return 0;
 }
@@ -637,6 +639,7 @@ ctrl_fini(struct ctrl *ctrl)
 	for (unsigned i = 0; i < 3; i++)
 		if (ctrl->signals[i] != NULL)
 			event_free(ctrl->signals[i]);
+	inventory_destroy(ctrl->inventory);
 	uptake_destroy(ctrl->uptake);
 	supervise_destroy(ctrl->supervise);
 	policies_end(ctrl);
