@@ -56,8 +56,8 @@ ports:
     skew_ms: 2000
     audience_any: true
     audiences: [{{name: scheduler, id: 1}}, {{name: storage, id: 2}}]
-    mode: enforce
-groups:
+    mode: {mode}
+{realm_extra}groups:
   - name: jobs
     realms: [lab]
     audiences: [any, scheduler, storage]
@@ -162,7 +162,7 @@ class Lab:
         self.config_file = os.path.join(self.dir, "credgate.yaml")
         self.log_file = os.path.join(self.dir, "credgated.log")
         self.settings = {"workers": 1, "nodes_max": 256, "hugepages": "no", "extra_ports": "",
-                         "extra": "",
+                         "mode": "enforce", "realm_extra": "", "extra": "",
                          **config}
         self.daemon, self.streams, self.sockets, self.old_ports = None, [], [], {}
 
