@@ -4,7 +4,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test smoke perf perf-quick lint format install uninstall clean
+.PHONY: help setup build demo run test smoke soak perf perf-quick lint format install uninstall clean
 
 help:
 	@echo "credgate: validates signed UDP credentials at line rate"
@@ -15,6 +15,7 @@ help:
 	@echo "  make run       set up, then leave a gateway running, with commands to try by hand"
 	@echo "  make test      set up, then everything: lint, unit, fuzz, smoke, sanitizers"
 	@echo "  make smoke     only the tests that run the real programs"
+	@echo "  make soak      change everything at random under load for minutes, and account for it"
 	@echo "  make perf      measure everything beside its peers; make perf-quick: in a minute"
 	@echo "  make lint      format, include arrows, forbidden tokens, licence lines"
 	@echo "  make format    clang-format everything in place"
@@ -41,6 +42,10 @@ test:
 
 smoke: setup
 	@tests/run.py --only smoke
+
+# SOAK_SECONDS=3600 make soak; a failure prints the seed that repeats it
+soak: build
+	@tests/soak/soak.py --build $(BUILD) --seconds $(or $(SOAK_SECONDS),300)
 
 perf: build
 	@perf/lab.py --build $(BUILD)

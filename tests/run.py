@@ -23,7 +23,8 @@ BUILDS = [
 ]
 # Programs the sanitized build also runs for real, over packets.
 SMOKE = ["dataplane_test.py", "demo.py", "gateway_test.py", "crash_test.py", "client_test.py",
-         "hostile_test.py", "inventory_test.py", "members_test.py", "metrics_test.py"]
+         "hostile_test.py", "members_test.py", "metrics_test.py",
+         "../soak/soak.py"]
 
 
 class Tally:
@@ -125,10 +126,11 @@ def smoke(tally, name, folder, scripts):
     for script in scripts:
         begin = time.monotonic()
         code, output = run([f"tests/smoke/{script}", "--build", folder], timeout=600,
-                           log=f"smoke-{name}-{script}.log")
+                           log=f"smoke-{name}-{os.path.basename(script)}.log")
         what = {0: "passed", 77: "skipped"}.get(code, "failed")
         detail = "" if what == "passed" else output
-        tally.add(what, f"{name}: smoke/{script}", time.monotonic() - begin, detail)
+        title = f"{name}: {os.path.normpath(os.path.join('smoke', script))}"
+        tally.add(what, title, time.monotonic() - begin, detail)
 
 
 def main():

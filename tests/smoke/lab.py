@@ -24,6 +24,7 @@ NODE4, NODE6 = "10.77.0.2", "fd77::2"
 UDP_PORT = 7475
 REALM_ID = 7
 AUDIENCE_SCHEDULER, AUDIENCE_STORAGE = 1, 2
+AUDIENCES = {"scheduler": AUDIENCE_SCHEDULER, "storage": AUDIENCE_STORAGE}
 CLONE_NEWNET = 0x40000000
 
 CONFIG = """\
@@ -55,12 +56,12 @@ ports:
     ttl_max_s: 300
     skew_ms: 2000
     audience_any: true
-    audiences: [{{name: scheduler, id: 1}}, {{name: storage, id: 2}}]
-    mode: {mode}
+    audiences: [{realm_audiences}]
+    mode: enforce
 {realm_extra}groups:
   - name: jobs
     realms: [lab]
-    audiences: [any, scheduler, storage]
+    audiences: [{group_audiences}]
     reader: {{uid: {consumer}, gid: {consumer}}}
 {extra}"""
 
@@ -162,7 +163,8 @@ class Lab:
         self.config_file = os.path.join(self.dir, "credgate.yaml")
         self.log_file = os.path.join(self.dir, "credgated.log")
         self.settings = {"workers": 1, "nodes_max": 256, "hugepages": "no", "extra_ports": "",
-                         "mode": "enforce", "realm_extra": "", "extra": "",
+                         "extra": "", "realm_extra": "", "realm_audiences": list(AUDIENCES),
+                         "group_audiences": list(AUDIENCES),
                          **config}
         self.daemon, self.streams, self.sockets, self.old_ports = None, [], [], {}
 
@@ -218,10 +220,14 @@ class Lab:
         self.start_daemon()
 
     def write_config(self):
+        settings = dict(self.settings)
+        settings["realm_audiences"] = ", ".join(
+            f"{{name: {name}, id: {AUDIENCES[name]}}}" for name in settings["realm_audiences"])
+        settings["group_audiences"] = ", ".join(["any", *settings["group_audiences"]])
         text = CONFIG.format(
             run_dir=self.run_dir, state_dir=self.state_dir, control=CONTROL_UID,
             dataplane=DATAPLANE_UID, consumer=CONSUMER_UID, interface=self.gateway_if,
-            gateway4=GATEWAY4, gateway6=GATEWAY6, port=UDP_PORT, realm=REALM_ID, **self.settings)
+            gateway4=GATEWAY4, gateway6=GATEWAY6, port=UDP_PORT, realm=REALM_ID, **settings)
         with open(self.config_file, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(self.config_file, 0o644)
