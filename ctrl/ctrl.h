@@ -26,6 +26,7 @@
 struct admin;
 struct audit;
 struct consumers;
+struct inventory;
 struct limits;
 struct members;
 struct policies;
@@ -51,6 +52,7 @@ struct ctrl {
 	struct floor *floor;
 	struct serials *serials;
 	struct shared shared;
+	struct inventory *inventory;
 	struct limits *limits;
 	struct modes modes;
 	struct rollout *rollout;
@@ -124,6 +126,19 @@ int nodes_revoke(struct ctrl *ctrl, unsigned realm_index, const struct registry_
 int nodes_revoke_many(struct ctrl *ctrl, unsigned realm_index,
 	const struct registry_selection *selection, const char *note, uint64_t begun_us,
 	uint64_t *in_force_us, struct reason *reason);
+/*
+ * Puts a node into the key table as the registry has it now; what does not fit is cut off and
+ * logged. One that is not in the registry (any more) is left alone.
+ */
+void nodes_put(struct ctrl *ctrl, unsigned realm_index, uint32_t node);
+
+/*
+ * Completes a request with what it takes of its realm, and checks what the realm wants of it; the
+ * registry's functions can then have it. 0 or -errno.
+ */
+int nodes_request_complete(struct ctrl *ctrl, unsigned realm_index,
+	struct registry_request *request, struct reason *reason);
+
 int nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node,
 	struct reason *reason);
 

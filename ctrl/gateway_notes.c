@@ -94,7 +94,8 @@ realm_make(const struct ctrl *ctrl, unsigned index)
 {
 	const struct config_realm *realm = &ctrl->config->realms[index];
 	json_t *item = json_pack("{s:I, s:s, s:s}", "id", (json_int_t)realm->id, "mode",
-		config_mode_text(realm->mode), "fingerprint", ctrl->secrets[index].fingerprint);
+		config_mode_text(modes_get(&ctrl->modes, ctrl->config, index)), "fingerprint",
+		ctrl->secrets[index].fingerprint);
 
 	json_object_set_new(item, "policy", policy_make(ctrl, realm->id));
 	return item;

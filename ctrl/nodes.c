@@ -239,6 +239,28 @@ nodes_epochs_put(struct ctrl *ctrl, unsigned realm_index, const struct registry_
 }
 
 int
+nodes_request_complete(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
+	struct reason *reason)
+{
+	struct admission admission = {ctrl, realm_index};
+
+	request_complete(&admission, request);
+	request->admit = NULL;
+	return prefixes_check(ctrl, &ctrl->config->realms[realm_index], request, reason);
+}
+
+void
+nodes_put(struct ctrl *ctrl, unsigned realm_index, uint32_t id)
+{
+	const struct config_realm *realm = &ctrl->config->realms[realm_index];
+	struct load load = {.ctrl = ctrl, .realm_index = realm_index};
+	struct registry_node node;
+
+	if (registry_node_find(ctrl->registry, realm->id, realm->name, NULL, id, &node, NULL) == 0)
+		node_load(&node, &load);
+}
+
+int
 nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
 	struct registry_node *node, struct reason *reason)
 {

@@ -90,6 +90,8 @@ registry_close(struct registry *registry)
 {
 	if (registry == NULL)
 		return;
+	if (registry->import != NULL)
+		registry_import_abort(registry->import);
 	registry_revocations_fini(registry);
 	registry_db_close(registry);
 	highwater_close(registry->highwater);
@@ -101,9 +103,10 @@ registry_close(struct registry *registry)
 int
 registry_change_begin(struct registry *registry, struct reason *reason)
 {
-	int error;
+	int error = registry_import_check(registry, reason);
 
-	error = registry_sync(registry, reason);
+	if (error == 0)
+		error = registry_sync(registry, reason);
 	return error != 0 ? error : registry_db_begin(registry, reason);
 }
 
@@ -250,6 +253,19 @@ epoch_make(struct registry *registry, const struct registry_request *request, ui
 	return error;
 }
 
+int
+registry_epoch_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoch,
+	struct reason *reason)
+{
+	int error = registry_db_run(registry, reason, SQL_EPOCH_OPEN, "iii", (int64_t)realm,
+		(int64_t)id, (int64_t)epoch);
+
+	if (error == 0)
+		error = registry_db_run(registry, reason, SQL_NODE_OPEN, "iii", (int64_t)realm,
+			(int64_t)id, registry_now_s());
+	return error;
+}
+
 /*
  * Opens what epoch_make wrote: first the high-water file, then the database. A crash in between
  * costs an epoch number and nothing else.
@@ -265,11 +281,7 @@ epoch_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoc
 		error = registry_db_begin(registry, reason);
 	if (error != 0)
 		return error;
-	error = registry_db_run(registry, reason, SQL_EPOCH_OPEN, "iii", (int64_t)realm,
-		(int64_t)id, (int64_t)epoch);
-	if (error == 0)
-		error = registry_db_run(registry, reason, SQL_NODE_OPEN, "iii", (int64_t)realm,
-			(int64_t)id, registry_now_s());
+	error = registry_epoch_open(registry, realm, id, epoch, reason);
 	return registry_db_finish(registry, error, reason);
 }
 
@@ -286,10 +298,9 @@ epoch_next(const struct registry_request *request, uint16_t used, uint16_t *epoc
 	return 0;
 }
 
-/* The first transaction of add: node, prefixes and an epoch nobody uses yet. */
-static int
-node_prepare(struct registry *registry, const struct registry_request *request, uint32_t *id,
-	uint16_t *epoch, struct reason *reason)
+int
+registry_node_prepare(struct registry *registry, const struct registry_request *request,
+	uint32_t *id, uint16_t *epoch, struct reason *reason)
 {
 	struct registry_node known;
 	uint16_t used = 0;
@@ -331,7 +342,7 @@ registry_node_add(struct registry *registry, const struct registry_request *requ
 	error = registry_change_begin(registry, reason);
 	if (error != 0)
 		return error;
-	error = node_prepare(registry, request, &id, &epoch, reason);
+	error = registry_node_prepare(registry, request, &id, &epoch, reason);
 	error = registry_db_finish(registry, error, reason);
 	if (error == 0)
 		error = epoch_open(registry, request->realm, id, epoch, reason);

@@ -197,6 +197,45 @@ int registry_select_name(struct registry *registry, uint32_t realm, const char *
 
 void registry_selection_fini(struct registry_selection *selection);
 
+/* ---- imports ---- */
+
+/*
+ * Very many nodes as one change: rows are checked and written as they come, in one transaction of a
+ * connection of their own, so that nobody sees them before the commit, and all of them or none are
+ * there after a crash. Meanwhile every other change is -EAGAIN, and revocations are remembered.
+ */
+struct registry_import;
+
+enum registry_import_outcome {
+	REGISTRY_IMPORT_ADDED,
+	REGISTRY_IMPORT_CHANGED,
+	REGISTRY_IMPORT_UNCHANGED,
+	REGISTRY_IMPORT_SKIPPED, /* revoked here, or meant to be: an import gives no new keys */
+};
+
+enum registry_import_state {
+	REGISTRY_IMPORT_ANY, /* live, if it is new; else as it is */
+	REGISTRY_IMPORT_LIVE,
+	REGISTRY_IMPORT_SUSPENDED,
+	REGISTRY_IMPORT_REVOKED,
+};
+
+/* -EAGAIN if another one is under way. `nodes_max` is that of the realm, of which alone it is. */
+int registry_import_begin(struct registry *registry, uint32_t nodes_max,
+	struct registry_import **import, struct reason *reason);
+
+/*
+ * One row; the request is that of node_add, but `admit` is not asked. *node gets the node's id, 0 if
+ * it was skipped. After an error the import MUST be aborted.
+ */
+int registry_import_row(struct registry_import *import, const struct registry_request *request,
+	enum registry_import_state state, uint32_t *node, enum registry_import_outcome *outcome,
+	struct reason *reason);
+
+/* Makes the rows durable: 0, or -errno and nothing of them is there. Either way it is over. */
+int registry_import_commit(struct registry_import *import, struct reason *reason);
+void registry_import_abort(struct registry_import *import);
+
 /* ---- documents ---- */
 
 /*

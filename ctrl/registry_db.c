@@ -292,13 +292,13 @@ db_check(struct registry *registry, struct reason *reason)
 }
 
 int
-registry_db_open(struct registry *registry, const char *path, struct reason *reason)
+registry_db_connect(struct registry *registry, const char *path, struct reason *reason)
 {
 	mode_t mask = umask(077);
-	int error, code = sqlite3_open_v2(path, &registry->db,
-			   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-				   SQLITE_OPEN_NOFOLLOW,
-			   NULL);
+	int code = sqlite3_open_v2(path, &registry->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+			SQLITE_OPEN_NOFOLLOW,
+		NULL);
 
 	umask(mask);
 	if (code != SQLITE_OK)
@@ -313,7 +313,16 @@ registry_db_open(struct registry *registry, const char *path, struct reason *rea
 		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
 		    NULL, NULL, NULL) != SQLITE_OK)
 		return fail(registry, reason);
-	error = db_check(registry, reason);
+	return 0;
+}
+
+int
+registry_db_open(struct registry *registry, const char *path, struct reason *reason)
+{
+	int error = registry_db_connect(registry, path, reason);
+
+	if (error == 0)
+		error = db_check(registry, reason);
 	return error != 0 ? error : db_migrate(registry, path, reason);
 }
 

@@ -5,7 +5,7 @@
  * What the files of the registry share: the database, its schema and its statements
  * (registry_db.c), the database against the high-water file (registry_marks.c), the reading of
  * nodes (registry_rows.c), their changes (registry.c, registry_set.c), revocations
- * (registry_revoke.c) and documents (registry_documents.c).
+ * (registry_revoke.c), imports (registry_import.c) and documents (registry_documents.c).
  */
 
 #include <sqlite3.h>
@@ -146,6 +146,7 @@ struct registry {
 	struct highwater *highwater;
 	sqlite3_stmt *statements[REGISTRY_STATEMENT_COUNT];
 	struct revocations unwritten;
+	struct registry_import *import; /* under way; NULL: none is */
 };
 
 static inline int64_t
@@ -158,6 +159,9 @@ registry_now_s(void)
 
 /* Opens or makes the database at `path`, checks every page of it and migrates. 0 or -errno. */
 int registry_db_open(struct registry *registry, const char *path, struct reason *reason);
+
+/* A further connection to a database that is open. 0 or -errno. */
+int registry_db_connect(struct registry *registry, const char *path, struct reason *reason);
 void registry_db_close(struct registry *registry);
 
 /*
@@ -187,6 +191,22 @@ int registry_db_finish(struct registry *registry, int error, struct reason *reas
 
 /* Begins a change behind all revocations: it must not be overtaken by one that came before it. */
 int registry_change_begin(struct registry *registry, struct reason *reason);
+
+/*
+ * Within a transaction, the first part of an addition: node, prefixes, roles and an epoch that
+ * nobody uses yet.
+ */
+int registry_node_prepare(struct registry *registry, const struct registry_request *request,
+	uint32_t *id, uint16_t *epoch, struct reason *reason);
+
+/* Likewise the second part, when the high-water file has the epoch: it is live, and so is the node. */
+int registry_epoch_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoch,
+	struct reason *reason);
+
+/* ---- registry_import.c ---- */
+
+/* -EAGAIN with the reason while an import is under way. */
+int registry_import_check(const struct registry *registry, struct reason *reason);
 
 /* ---- registry_revoke.c ---- */
 

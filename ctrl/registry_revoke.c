@@ -69,8 +69,10 @@ static int
 revocations_write(struct registry *registry, const struct revocation *items, size_t count,
 	const char *note, struct reason *reason)
 {
-	int shut, error = registry_db_begin(registry, reason);
+	int shut, error = registry_import_check(registry, reason);
 
+	if (error == 0)
+		error = registry_db_begin(registry, reason);
 	if (error == 0) {
 		for (size_t i = 0; error == 0 && i < count; i++)
 			error = row_revoke(registry, &items[i], note, reason);
@@ -135,6 +137,9 @@ registry_sync(struct registry *registry, struct reason *reason)
 
 	if (unwritten->count == 0)
 		return 0;
+	error = registry_import_check(registry, reason);
+	if (error != 0)
+		return error;
 	/* Somebody else's lock on the database must not hold up the event loop each second. */
 	sqlite3_busy_timeout(registry->db, 0);
 	error = revocations_write(registry, unwritten->items, unwritten->count, NULL, reason);

@@ -13,6 +13,7 @@ static const struct verb *const tables[] = {
 	verbs_modes,
 	verbs_node,
 	verbs_node_state,
+	verbs_import,
 	verbs_realm,
 	verbs_rotation,
 	verbs_signature,

@@ -28,6 +28,7 @@ extern const struct verb verbs_gateway[];
 extern const struct verb verbs_realm[];
 extern const struct verb verbs_rotation[];
 extern const struct verb verbs_members[];
+extern const struct verb verbs_import[];
 extern const struct verb verbs_node[];
 extern const struct verb verbs_signature[];
 extern const struct verb verbs_node_state[];

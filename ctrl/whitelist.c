@@ -41,6 +41,7 @@ struct whitelist {
 	struct digest digest;  /* of the text in force, and of what the registry has of it */
 	struct digest kept;
 	uint64_t taken_us;
+	bool is_due;            /* it changed, and the nodes do not know it yet */
 	struct identity tried;  /* the file at the last try to take it */
 	struct identity before; /* and a second ago */
 	uint64_t tried_us;      /* monotonic clock */
@@ -223,7 +224,7 @@ file_take(struct whitelists *lists, struct whitelist *list, struct reason *reaso
 }
 
 static bool
-is_due(struct whitelist *list)
+has_news(struct whitelist *list)
 {
 	struct identity now = identity_of(list->path);
 	bool is_settled = is_same_file(&now, &list->before);
@@ -237,19 +238,26 @@ is_due(struct whitelist *list)
 bool
 whitelists_look(struct whitelists *lists)
 {
-	bool has_changed = false;
+	bool is_any_due = false;
 	struct reason reason;
 
 	for (unsigned i = 0; i < TABLE_REALMS_MAX; i++) {
 		struct whitelist *list = &lists->lists[i];
 		struct digest before = list->digest;
 
-		if (!list->is_used || !is_due(list))
-			continue;
-		file_take(lists, list, &reason);
-		has_changed |= !is_same_text(&before, &list->digest);
+		if (list->is_used && has_news(list))
+			file_take(lists, list, &reason);
+		list->is_due |= !is_same_text(&before, &list->digest);
+		is_any_due |= list->is_due;
 	}
-	return has_changed;
+	return is_any_due;
+}
+
+void
+whitelists_done(struct whitelists *lists)
+{
+	for (unsigned i = 0; i < TABLE_REALMS_MAX; i++)
+		lists->lists[i].is_due = false;
 }
 
 /* ---- the configuration ---- */
@@ -330,10 +338,17 @@ whitelists_load(struct whitelists *lists, const struct config *config, struct re
 			file_take(lists, list, &why);
 			continue;
 		}
-		text_drop(lists, realm->id, realm->name);
 		list_end(list);
 	}
 	return error;
+}
+
+void
+whitelists_forget(struct whitelists *lists, const struct config *config)
+{
+	for (unsigned i = 0; i < config->realm_count; i++)
+		if (config->realms[i].whitelist[0] == '\0')
+			text_drop(lists, config->realms[i].id, config->realms[i].name);
 }
 
 bool
@@ -357,6 +372,7 @@ whitelist_view(const struct whitelists *lists, unsigned realm_index)
 		.count = list->names.count,
 		.taken_us = list->taken_us,
 		.failed_us = list->failed_us,
+		.is_due = list->is_due,
 	};
 }
 

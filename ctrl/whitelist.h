@@ -29,6 +29,7 @@ struct whitelist_view {
 	uint32_t count;     /* names in force */
 	uint64_t taken_us;  /* real-time clock: when the list in force was taken */
 	uint64_t failed_us; /* when the fault was found; 0: there is none */
+	bool is_due;        /* the list changed, and whitelists_done was not called since */
 };
 
 /* Files MUST be root's or `owner`'s. `registry` MUST outlive it. NULL without memory. */
@@ -42,10 +43,18 @@ void whitelists_destroy(struct whitelists *lists);
 int whitelists_load(struct whitelists *lists, const struct config *config, struct reason *reason);
 
 /*
+ * Forgets the last good lists of realms that have no list any more; once the configuration is in
+ * force, for until then whitelists_load with the old one has to find them.
+ */
+void whitelists_forget(struct whitelists *lists, const struct config *config);
+
+/*
  * To be called each second: takes files that changed and then stayed the same for a second, so that
- * one that is being written is not taken half. Returns true if a list in force is another now.
+ * one that is being written is not taken half. Returns true if nodes have to be told apart anew, and
+ * does so until whitelists_done says that they were.
  */
 bool whitelists_look(struct whitelists *lists);
+void whitelists_done(struct whitelists *lists);
 
 /* May the node of this name speak? Realms by their index in the configuration. */
 bool whitelist_has(const struct whitelists *lists, unsigned realm_index, const char *name);

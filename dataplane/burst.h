@@ -228,11 +228,12 @@ deliver_refused(struct worker *worker, const struct verdict_record *record, enum
 		deliver_refusal(worker, record, verdict, is_proved);
 }
 
-/* The same for a claim that is not proved, of a realm that is known. */
+/* The same for a claim that is not proved, of a realm that is known; what is malformed names none. */
 static inline void
 deliver_unproved(struct worker *worker, const struct burst_item *item, enum verdict verdict)
 {
-	stat_add(&realm_stats_of(worker, item->key.realm)->unproved[verdict], 1);
+	if (verdict != VERDICT_MALFORMED)
+		stat_add(&realm_stats_of(worker, item->key.realm)->unproved[verdict], 1);
 	deliver_refused(worker, &item->record, verdict, false);
 }
 

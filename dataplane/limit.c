@@ -36,6 +36,13 @@ share_has_token(const struct worker *worker, const struct share *share, uint64_t
 			       share->interval_ns, share->depth_ns));
 }
 
+static bool
+node_has_token(const struct table_class *class, const struct replay_node *node, uint64_t now_ns)
+{
+	return class->node_interval_ns == 0 ||
+	       rate_has_token(node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
+}
+
 bool
 limit_take_any(struct worker *worker, const struct table_class *class, struct replay_node *node)
 {
@@ -43,13 +50,8 @@ limit_take_any(struct worker *worker, const struct table_class *class, struct re
 	const struct share share = share_of(worker, class->limit);
 	uint64_t *bucket = &worker->limit_buckets[share.limit];
 
-	if (class->node_interval_ns != 0 && !rate_has_token(node->bucket, now_ns,
-						    class->node_interval_ns, class->node_depth_ns))
+	if (!node_has_token(class, node, now_ns) || !share_has_token(worker, &share, now_ns))
 		return false;
-	if (!share_has_token(worker, &share, now_ns)) {
-		stat_add(&worker->stats->limit_refused[share.limit], 1);
-		return false;
-	}
 	if (class->node_interval_ns != 0)
 		node->bucket = rate_spend(
 			node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
@@ -57,6 +59,15 @@ limit_take_any(struct worker *worker, const struct table_class *class, struct re
 		*bucket = rate_spend(*bucket, now_ns, share.interval_ns, share.depth_ns);
 	stat_add(&worker->stats->limit_taken[share.limit], 1);
 	return true;
+}
+
+void
+limit_note(struct worker *worker, const struct key_slot *slot, const struct replay_node *node)
+{
+	const struct table_class *class = limit_class(worker->burst.view.rules, slot);
+
+	if (class->limit != 0 && node_has_token(class, node, worker->burst.mono_us * 1000))
+		stat_add(&worker->stats->limit_refused[class->limit % TABLE_LIMITS_MAX], 1);
 }
 
 uint32_t

@@ -21,6 +21,9 @@ limit_class(const struct table_rules *rules, const struct key_slot *slot)
 bool limit_take_any(
 	struct worker *worker, const struct table_class *class, struct replay_node *node);
 
+/* A credential is refused for its rate: counts it if a shared bucket was the empty one. */
+void limit_note(struct worker *worker, const struct key_slot *slot, const struct replay_node *node);
+
 /* How long a sender had better wait, in milliseconds: until the next token at the latest. */
 uint32_t limit_retry_ms(const struct worker *worker, const struct key_slot *slot);
 

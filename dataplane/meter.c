@@ -136,35 +136,43 @@ meter_collision(struct worker *worker, uint32_t window)
 /* ---- refusals ---- */
 
 static void
-would_note(struct worker *worker, const struct view_key *key, enum verdict verdict)
+would_note(struct meter_node *meter, enum verdict verdict)
 {
-	struct meter_node *meter = meter_of(worker, key->window);
-	struct realm_stats *stats = realm_stats_of(worker, key->realm);
-
-	stat_add(&stats->would_refuse[verdict], 1);
 	count_up(&meter->would_refuse);
 	METER_SET(meter->would_verdict, (uint8_t)verdict);
 }
 
-void
-meter_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
+static __attribute__((noinline)) void
+node_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
 {
 	struct meter_node *meter = meter_of(worker, cred->key->window);
 
-	stat_add(&realm_stats_of(worker, cred->key->realm)->proved[verdict], 1);
 	count_up(&use_of(meter, cred->record->epoch)->refused);
 	METER_SET(meter->refused_s, seconds(worker->burst.now_us));
 	METER_SET(meter->refused_verdict, (uint8_t)verdict);
 	if (cred->key->realm->mode != TABLE_MODE_ENFORCE)
-		would_note(worker, cred->key, verdict);
+		would_note(meter, verdict);
 	if (verdict == VERDICT_STALE)
 		clone_look(worker, cred);
 }
 
 void
+meter_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict)
+{
+	struct realm_stats *stats = realm_stats_of(worker, cred->key->realm);
+
+	stat_add(&stats->proved[verdict], 1);
+	if (cred->key->realm->mode != TABLE_MODE_ENFORCE)
+		stat_add(&stats->would_refuse[verdict], 1);
+	if (verdict != VERDICT_REPLAYED && verdict != VERDICT_DUPLICATE)
+		node_refused(worker, cred, verdict);
+}
+
+void
 meter_spared(struct worker *worker, const struct view_key *key)
 {
-	would_note(worker, key, VERDICT_FORBIDDEN);
+	stat_add(&realm_stats_of(worker, key->realm)->would_refuse[VERDICT_FORBIDDEN], 1);
+	would_note(meter_of(worker, key->window), VERDICT_FORBIDDEN);
 }
 
 /* ---- beacons ---- */

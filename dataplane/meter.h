@@ -27,13 +27,27 @@ meter_book_prefetch(const struct worker *worker, uint32_t window, uint16_t epoch
 /* Books what the node's line counts of the epoch that it is of. */
 void meter_book(struct worker *worker, uint32_t window);
 
+/*
+ * Does the node's line count this epoch already, with room for one more? Else meter_book first. One
+ * load and one comparison: usual credentials ask.
+ */
+static inline bool
+meter_is_of(const struct replay_node *line, uint16_t epoch)
+{
+	const uint64_t counters = replay_node_counters(line);
+
+	static_assert(
+		offsetof(struct replay_node, epoch) == offsetof(struct replay_node, uses) + 4 &&
+			METER_BOOK_USES == 1u << 31,
+		"epoch in the third quarter, the count's top bit below");
+	return (counters << 16 >> 47) == (uint64_t)epoch << 1;
+}
+
 /* Before a credential of `epoch` is accepted: makes room for it in the node's line. */
 static inline void
 meter_turn(struct worker *worker, uint32_t window, uint16_t epoch)
 {
-	const struct replay_node *line = &worker->replay->nodes[window];
-
-	if (line->epoch != epoch || line->uses >= METER_BOOK_USES)
+	if (!meter_is_of(&worker->replay->nodes[window], epoch))
 		meter_book(worker, window);
 }
 
@@ -44,8 +58,9 @@ meter_turn(struct worker *worker, uint32_t window, uint16_t epoch)
 void meter_incarnation(struct worker *worker, uint32_t window, uint64_t serial);
 
 /*
- * A proved credential was refused. `issued_us` 0: not known here (it was handed over). Statistics
- * by realm, the drain meter's other side, what the realm's mode spared, and evidence of clones.
+ * A proved credential was refused: statistics by realm, what its node was refused, what the realm's
+ * mode spared, and evidence of clones. A replay is nobody's doing but its sender's, so it counts for
+ * the realm and not for the node (and a flood of them touches no meter).
  */
 void meter_refused(struct worker *worker, const struct own_cred *cred, enum verdict verdict);
 

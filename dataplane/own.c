@@ -75,6 +75,8 @@ cache_entry_fill(struct replay_cache_entry *entry, const struct own_cred *cred)
 	memcpy(entry->source, cred->record->source, sizeof(entry->source));
 }
 
+static void run_finish(struct worker *worker);
+
 /* The serial is marked: an honest retransmission, a replay, or two issuers with one key. */
 static enum verdict
 own_seen(struct worker *worker, struct own_cred cred, uint8_t *first)
@@ -84,6 +86,9 @@ own_seen(struct worker *worker, struct own_cred cred, uint8_t *first)
 
 	if (cred.answer == NULL)
 		return VERDICT_REPLAYED;
+	/* What waits is going to be remembered, and may take a place: as in bursts of one. */
+	if (worker->run.count != 0)
+		run_finish(worker);
 	cache_entry_fill(&want, &cred);
 	found = replay_cache_find(worker->replay, cred.key->slot->shard % REPLAY_SHARDS, &want,
 		worker->burst.mono_us, cred.key->realm->dup_us, first);
@@ -164,6 +169,7 @@ own_is_open(uint8_t found)
 static inline enum verdict
 own_judge(struct worker *worker, struct own_cred cred, uint32_t *readers, uint8_t *first)
 {
+	struct replay_node *node = &worker->replay->nodes[cred.key->window];
 	const uint8_t found = cred.record->verdict;
 	enum verdict verdict, window;
 
@@ -180,10 +186,10 @@ own_judge(struct worker *worker, struct own_cred cred, uint32_t *readers, uint8_
 	if (window == VERDICT_BUSY || !deliver_has_room(&worker->deliver, *readers,
 					      deliver_slots(cred.record->payload_size)))
 		return VERDICT_BUSY;
-	return limit_take(worker, limit_of(&worker->burst.view), cred.key->slot,
-		       &worker->replay->nodes[cred.key->window])
-		       ? VERDICT_NONE
-		       : VERDICT_OVER_RATE;
+	if (limit_take(worker, limit_of(&worker->burst.view), cred.key->slot, node))
+		return VERDICT_NONE;
+	limit_note(worker, cred.key->slot, node);
+	return VERDICT_OVER_RATE;
 }
 
 /* From its form for the way to what consumers get; the salt stays until the stamp takes its place. */
@@ -421,7 +427,6 @@ struct own_lane {
 	uint32_t group; /* its bit */
 	const struct table_realm *realm;
 	const struct table_rules *rules; /* NULL: none limits a rate */
-	unsigned accepted;
 };
 
 /* False: not one group. */
@@ -442,24 +447,25 @@ lane_open(struct worker *worker, struct own_lane *lane, const struct view_key *k
 	lane->reader = _mm_set1_epi64x((long long)view_reader(&worker->burst.view, group));
 	lane->realm = key->realm;
 	lane->rules = limit_of(&worker->burst.view);
-	lane->accepted = 0;
 	return true;
 }
 
 static inline void
-lane_close(struct worker *worker, const struct own_lane *lane)
+lane_close(struct worker *worker, const struct own_lane *lane, unsigned accepted)
 {
 	worker->deliver.rings[__builtin_ctz(lane->group)].writer = lane->writer;
-	worker->deliver.written += lane->accepted;
-	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], lane->accepted);
-	stat_add(&realm_stats_of(worker, lane->realm)->proved[VERDICT_ACCEPTED], lane->accepted);
+	worker->deliver.written += accepted;
+	stat_add(&worker->stats->proved[VERDICT_ACCEPTED], accepted);
+	stat_add(&realm_stats_of(worker, lane->realm)->proved[VERDICT_ACCEPTED], accepted);
 }
 
 /* To another realm's; false: it has none, and the old one is closed. */
 static __attribute__((noinline)) bool
-lane_change(struct worker *worker, struct own_lane *lane, const struct view_key *key)
+lane_change(struct worker *worker, struct own_lane *lane, const struct view_key *key,
+	unsigned *accepted)
 {
-	lane_close(worker, lane);
+	lane_close(worker, lane, *accepted);
+	*accepted = 0;
 	return lane_open(worker, lane, key);
 }
 
@@ -521,7 +527,6 @@ lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_r
 	else
 		own_move(worker, key->window, serial);
 	replay_node_touch(node, record->epoch, now_us);
-	lane->accepted++;
 	return VERDICT_ACCEPTED;
 }
 
@@ -547,6 +552,7 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 	const struct burst *burst = &worker->burst;
 	enum verdict verdict;
 	struct own_lane lane;
+	unsigned accepted = 0;
 	unsigned n;
 
 	if (!lane_open(worker, &lane, &burst->items[burst->live[first]].key))
@@ -554,7 +560,8 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 	for (n = first; n < count; n++) {
 		const struct burst_item *item = &burst->items[burst->live[n]];
 
-		if (item->key.realm != lane.realm && !lane_change(worker, &lane, &item->key))
+		if (item->key.realm != lane.realm &&
+			!lane_change(worker, &lane, &item->key, &accepted))
 			return n;
 		verdict = lane_accept(
 			worker, &lane, &item->record, &item->key, ids_load(&burst->ids[n]));
@@ -562,8 +569,10 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 			break;
 		if (verdict == VERDICT_REPLAYED)
 			own_refuse_replayed(worker, n);
+		else
+			accepted++;
 	}
-	lane_close(worker, &lane);
+	lane_close(worker, &lane, accepted);
 	return n;
 }
 
@@ -690,6 +699,7 @@ own_accept_messages(struct worker *worker, const struct handoff_message *message
 {
 	enum verdict verdict;
 	struct own_lane lane;
+	unsigned accepted = 0;
 	unsigned n;
 
 	if (!lane_open(worker, &lane, &keys[first]))
@@ -701,15 +711,17 @@ own_accept_messages(struct worker *worker, const struct handoff_message *message
 
 		if (keys[n].groups == 0 || !own_key_is_usual(worker, record, &keys[n]))
 			break;
-		if (keys[n].realm != lane.realm && !lane_change(worker, &lane, &keys[n]))
+		if (keys[n].realm != lane.realm && !lane_change(worker, &lane, &keys[n], &accepted))
 			return n;
 		verdict = lane_accept(worker, &lane, record, &keys[n], ids);
 		if (verdict == VERDICT_NONE)
 			break;
 		if (verdict == VERDICT_REPLAYED)
 			own_refuse_message(worker, record, &keys[n]);
+		else
+			accepted++;
 	}
-	lane_close(worker, &lane);
+	lane_close(worker, &lane, accepted);
 	return n;
 }
 

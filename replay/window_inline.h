@@ -147,6 +147,16 @@ replay_node_touch(struct replay_node *node, uint16_t epoch, uint64_t now_us)
 	node->epoch = epoch;
 }
 
+/* uses, epoch, bits_log2 and flags in one load. */
+static inline uint64_t
+replay_node_counters(const struct replay_node *node)
+{
+	uint64_t word;
+
+	memcpy(&word, &node->uses, sizeof(word));
+	return word;
+}
+
 /* replay/window.c: serials outside the line. */
 enum replay_result replay_window_peek_slow(
 	const struct replay_store *store, uint32_t slot, uint64_t serial);

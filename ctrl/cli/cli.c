@@ -28,6 +28,8 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_node_delete,
 	&verb_node_key,
 	&verb_node_keys,
+	&verb_node_import,
+	&verb_node_export,
 	&verb_limits,
 	&verb_members,
 	&verb_beacon,

@@ -18,12 +18,28 @@ now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* "1, 2": the live epochs; the suite is that of the newest. */
-static const char *
+unsigned
+node_list_suite(const json_t *epochs)
+{
+	uint64_t newest = 0, suite = 0;
+	const json_t *epoch;
+	size_t i;
+
+	json_array_foreach(epochs, i, epoch)
+	{
+		if (request_number(epoch, "epoch") < newest)
+			continue;
+		newest = request_number(epoch, "epoch");
+		suite = request_number(epoch, "suite");
+	}
+	return (unsigned)suite;
+}
+
+/* "2,1": the live epochs. */
+static void
 list_epochs(const json_t *epochs, char *text, size_t room)
 {
 	const json_t *epoch;
-	const char *suite = "-";
 	size_t used = 0, i;
 
 	text[0] = '\0';
@@ -33,9 +49,7 @@ list_epochs(const json_t *epochs, char *text, size_t room)
 			request_number(epoch, "epoch"));
 		if (used >= room)
 			used = room - 1;
-		suite = value_suite_name((unsigned)request_number(epoch, "suite"));
 	}
-	return suite;
 }
 
 /* "a,b", or what stands for an empty list. */
@@ -59,9 +73,10 @@ static void
 list_row(struct table *table, const json_t *node, uint64_t now)
 {
 	char epochs[64], prefixes[256], roles[256], age[PRINT_AGE_SIZE] = "never";
-	const char *suite = list_epochs(json_object_get(node, "epochs"), epochs, sizeof(epochs));
+	unsigned suite = node_list_suite(json_object_get(node, "epochs"));
 	uint64_t seen_us = request_number(node, "last_seen_us");
 
+	list_epochs(json_object_get(node, "epochs"), epochs, sizeof(epochs));
 	list_join(json_object_get(node, "prefixes"), "any", prefixes, sizeof(prefixes));
 	list_join(json_object_get(node, "roles"), "-", roles, sizeof(roles));
 	if (seen_us)
@@ -70,16 +85,16 @@ list_row(struct table *table, const json_t *node, uint64_t now)
 	table_cell(table, "%s", request_text(node, "name"));
 	table_cell(table, "%s", request_text(node, "state"));
 	table_cell(table, "%s", epochs[0] ? epochs : "-");
-	table_cell(table, "%s", suite);
+	table_cell(table, "%s", suite ? value_suite_name(suite) : "-");
 	table_cell(table, "%s%s", age, seen_us ? " ago" : "");
 	table_cell(table, "%s", roles);
 	table_cell(table, "%s", prefixes);
 }
 
-/* Appends a piece to `nodes`. Returns what to ask for next, 0: nothing, or -1 after a failure that
- * was told. */
+/* Gives one piece. Returns what to ask for next, 0: nothing, or -1 after a failure that was told. */
 static int64_t
-list_piece(struct request *request, const json_t *filters, int64_t after, json_t *nodes)
+list_piece(struct request *request, const json_t *filters, int64_t after,
+	void (*page)(void *context, json_t *nodes), void *context)
 {
 	json_t *arguments = json_copy((json_t *)(uintptr_t)filters), *result;
 	int64_t next;
@@ -89,7 +104,7 @@ list_piece(struct request *request, const json_t *filters, int64_t after, json_t
 	result = request_ask(request, "node.list", arguments, NULL);
 	if (!result)
 		return -1;
-	json_array_extend(nodes, json_object_get(result, "nodes"));
+	page(context, json_object_get(result, "nodes"));
 	next = json_integer_value(json_object_get(result, "next"));
 	json_decref(result);
 	/* An answer that leads nowhere would have us ask for ever. */
@@ -97,7 +112,8 @@ list_piece(struct request *request, const json_t *filters, int64_t after, json_t
 }
 
 int
-node_list(struct cli *cli, const json_t *filters, json_t *nodes)
+node_list(struct cli *cli, const json_t *filters, void (*page)(void *context, json_t *nodes),
+	void *context)
 {
 	struct request request;
 	int64_t after = 0;
@@ -105,10 +121,16 @@ node_list(struct cli *cli, const json_t *filters, json_t *nodes)
 	if (request_open(&request, cli) != 0)
 		return CLI_FAILED;
 	do {
-		after = list_piece(&request, filters, after, nodes);
+		after = list_piece(&request, filters, after, page, context);
 	} while (after > 0);
 	request_close(&request);
 	return after < 0 ? CLI_FAILED : CLI_DONE;
+}
+
+static void
+list_page(void *context, json_t *nodes)
+{
+	json_array_extend(context, nodes);
 }
 
 static void
@@ -161,7 +183,7 @@ list_run(struct cli *cli)
 	if (code == CLI_GO) {
 		json_object_set_new(filters, "realm", json_string(cli->argv[0]));
 		result = json_pack("{s:s, s:O}", "realm", cli->argv[0], "nodes", nodes);
-		code = node_list(cli, filters, nodes);
+		code = node_list(cli, filters, list_page, nodes);
 		if (code == CLI_DONE && cli->has_json)
 			request_print_json(result);
 		else if (code == CLI_DONE)

@@ -16,6 +16,7 @@
 #define REQUEST_LINE_MAX (4u << 20)
 /* node.revoke may wait a second for the workers; many requests may be ahead of ours. */
 #define REQUEST_TIMEOUT_S 30
+#define RETRY_US          200000
 
 static void __attribute__((format(printf, 2, 3)))
 say(const struct request *request, const char *format, ...)
@@ -167,7 +168,7 @@ read_line(struct request *request)
 
 /* Takes an answer apart; see request_ask. */
 static json_t *
-judge(struct request *request, json_t *answer, int *refused)
+judge(struct request *request, json_t *answer, bool is_last, int *refused)
 {
 	json_t *result = json_object_get(answer, "result");
 	const char *text = json_string_value(json_object_get(answer, "error"));
@@ -175,19 +176,20 @@ judge(struct request *request, json_t *answer, int *refused)
 	if (json_is_true(json_object_get(answer, "ok")))
 		return result ? json_incref(result) : json_object();
 	*refused = (int)json_integer_value(json_object_get(answer, "errno"));
-	say(request, "%s", text ? text : "credgated refused without a reason");
+	if (*refused != EAGAIN || is_last)
+		say(request, "%s%s", request->prefix ? request->prefix : "",
+			text ? text : "credgated refused without a reason");
 	return NULL;
 }
 
-json_t *
-request_ask(struct request *request, const char *verb, json_t *arguments, int *refused)
+/* One question; takes the arguments over. */
+static json_t *
+ask(struct request *request, const char *verb, json_t *arguments, bool is_last, int *refused)
 {
 	json_t *answer, *result;
 	json_error_t error;
 	ssize_t size;
-	int unused;
 
-	refused = refused ? refused : &unused;
 	*refused = 0;
 	size = send_line(request, verb, arguments);
 	if (size == 0)
@@ -201,8 +203,23 @@ request_ask(struct request *request, const char *verb, json_t *arguments, int *r
 		say(request, "credgated's answer makes no sense: %s", error.text);
 		return NULL;
 	}
-	result = judge(request, answer, refused);
+	result = judge(request, answer, is_last, refused);
 	json_decref(answer);
+	return result;
+}
+
+json_t *
+request_ask(struct request *request, const char *verb, json_t *arguments, int *refused)
+{
+	int tries = REQUEST_TIMEOUT_S * 1000000 / RETRY_US, unused;
+	json_t *result;
+
+	refused = refused ? refused : &unused;
+	do {
+		json_incref(arguments);
+		result = ask(request, verb, arguments, tries == 1, refused);
+	} while (!result && *refused == EAGAIN && --tries > 0 && usleep(RETRY_US) == 0);
+	json_decref(arguments);
 	return result;
 }
 

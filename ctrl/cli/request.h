@@ -11,7 +11,8 @@
 /* One connection; several requests may follow each other. */
 struct request {
 	struct cli *cli;
-	bool is_quiet; /* failures are not told */
+	bool is_quiet;      /* failures are not told */
+	const char *prefix; /* stands before what credgated has against something; or NULL */
 	int fd;
 	char *line; /* what came in */
 	size_t line_room;
@@ -24,7 +25,8 @@ void request_close(struct request *request);
 /*
  * Sends one verb with its arguments (a reference is taken over; NULL: none) and waits for the
  * answer. Returns the result, which the caller releases, or NULL after it said what credgated had
- * against it; *refused, if given, gets credgated's errno, or 0 if there was no answer at all.
+ * against it; *refused, if given, gets credgated's errno, or 0 if there was no answer at all. While
+ * credgated says EAGAIN (an import of somebody else) it is asked again, for half a minute.
  */
 json_t *request_ask(struct request *request, const char *verb, json_t *arguments, int *refused);
 

@@ -16,6 +16,8 @@ extern const struct cli_verb verb_node_list;
 extern const struct cli_verb verb_node_rotate;
 extern const struct cli_verb verb_node_revoke;
 extern const struct cli_verb verb_node_delete;
+extern const struct cli_verb verb_node_export;
+extern const struct cli_verb verb_node_import;
 extern const struct cli_verb verb_node_key;
 extern const struct cli_verb verb_node_keys;
 extern const struct cli_verb verb_node_resume;

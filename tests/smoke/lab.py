@@ -57,7 +57,7 @@ ports:
     skew_ms: 2000
     audience_any: true
     audiences: [{realm_audiences}]
-    mode: enforce
+    mode: {mode}
 {realm_extra}groups:
   - name: jobs
     realms: [lab]
@@ -163,8 +163,8 @@ class Lab:
         self.config_file = os.path.join(self.dir, "credgate.yaml")
         self.log_file = os.path.join(self.dir, "credgated.log")
         self.settings = {"workers": 1, "nodes_max": 256, "hugepages": "no", "extra_ports": "",
-                         "extra": "", "realm_extra": "", "realm_audiences": list(AUDIENCES),
-                         "group_audiences": list(AUDIENCES),
+                         "mode": "enforce", "realm_extra": "", "extra": "",
+                         "realm_audiences": list(AUDIENCES), "group_audiences": list(AUDIENCES),
                          **config}
         self.daemon, self.streams, self.sockets, self.old_ports = None, [], [], {}
 

@@ -305,9 +305,9 @@ test_report(void **state)
 static void
 test_spoilt_file(void **state)
 {
-	static const char *const texts[] = {"", "{", "[]", "{\"version\": 2}",
-		"{\"version\": 1, \"realms\": [7, {\"id\": 7, \"mark_us\": 5, \"nodes\": "
-		"[[99999, 1, 1, 1], [-1, 1, 1, 1], 4]}]}"};
+	static const char rows[] = "{\"version\": 1, \"realms\": [7, {\"id\": 7, \"mark_us\": 5, "
+				   "\"nodes\": [[99999, 1, 1, 1], [-1, 1, 1, 1], 4]}]}";
+	static const char *const texts[] = {"", "{", "[]", "{\"version\": 2}", rows};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

@@ -72,7 +72,9 @@ look(void)
 {
 	bool has_changed = whitelists_look(lists);
 
-	return whitelists_look(lists) || has_changed;
+	has_changed |= whitelists_look(lists);
+	whitelists_done(lists);
+	return has_changed;
 }
 
 static void
@@ -134,6 +136,9 @@ test_settles(void **state)
 	assert_false(whitelists_look(lists));
 	assert_true(whitelists_look(lists));
 	assert_true(has("n1") && has("n2"));
+	/* Until the nodes know. */
+	assert_true(whitelists_look(lists));
+	whitelists_done(lists);
 	assert_false(whitelists_look(lists));
 }
 
@@ -260,6 +265,14 @@ test_key_removed(void **state)
 	assert_int_equal(load(), 0);
 	assert_true(has("n2"));
 	unlink(fixture_path("nodes"));
+	/* Who could not go on with the new configuration has the old list back. */
+	memcpy(config.realms[0].whitelist, path, sizeof(path));
+	assert_int_equal(load(), 0);
+	assert_true(has("n1"));
+	assert_false(has("n2"));
+	config.realms[0].whitelist[0] = '\0';
+	assert_int_equal(load(), 0);
+	whitelists_forget(lists, &config);
 	memcpy(config.realms[0].whitelist, path, sizeof(path));
 	assert_int_equal(load(), -ENOENT);
 	assert_true(has("n2"));

@@ -423,6 +423,75 @@ change_realm(struct table_realm *realm)
 	}
 }
 
+#define CLASSES  6u
+#define PROGRAMS 12u /* the outcomes without a look among them */
+#define LANES    6u  /* groups of them */
+#define PREFIXES 4u
+
+static void
+lane_draw(struct table_lane_group *group, unsigned lane)
+{
+	group->uid_min[lane] = 998 + below(5);
+	group->uid_span[lane] = percent(20) ? UINT32_MAX : below(2);
+	group->gid_min[lane] = 99 + below(3);
+	group->gid_span[lane] = percent(50) ? UINT32_MAX : below(2);
+}
+
+static void
+programs_draw(struct table_rules *rules)
+{
+	unsigned i, lane;
+
+	for (i = 0; i < LANES; i++) {
+		for (lane = 0; lane < TABLE_LANES; lane++)
+			lane_draw(&rules->groups[i], lane);
+		rules->groups[i].used = (uint16_t)(below(1u << 16) & below(1u << 16));
+		rules->groups[i].allows = (uint16_t)below(1u << 16);
+		rules->groups[i].bound = (uint16_t)(below(1u << 16) & below(1u << 16));
+	}
+	for (i = 0; i < PREFIXES; i++) {
+		memcpy(rules->prefixes[i].prefix, fixture_ipv4, 16);
+		rules->prefixes[i].bits = (uint8_t)(96 + below(40));
+		rules->prefixes[i].lane = below(2 * TABLE_LANES);
+	}
+	for (i = TABLE_OUTCOMES; i < PROGRAMS; i++)
+		rules->programs[i] = (struct table_program){
+			.group = below(LANES - 1),
+			.group_count = (uint16_t)(1 + below(2)),
+			.prefix_count = (uint16_t)below(PREFIXES + 1),
+			.otherwise = (uint8_t)below(TABLE_OUTCOMES),
+		};
+}
+
+/* Rules that allow most, limits that nearly all nodes keep to. */
+static void
+change_rules(void)
+{
+	struct table_rules *rules = issuer.rules;
+	const uint32_t columns = table_rules_columns(TABLE_AUDIENCES_MAX);
+	uint32_t i;
+
+	programs_draw(rules);
+	for (i = columns; i < CLASSES * columns; i++)
+		rules->cells[i] = (uint16_t)(percent(70) ? 0 : below(PROGRAMS));
+	for (i = 1; i < CLASSES; i++)
+		rules->classes[i] = (struct table_class){
+			.cells = i * columns,
+			.limit = (uint16_t)below(2),
+			.flags = percent(10) ? TABLE_CLASS_DENIES : 0,
+			.node_interval_ns = percent(50) ? 0 : 1000u * (1 + below(1000)),
+			.node_depth_ns = UINT64_C(10000000),
+		};
+	rules->has_rules = percent(60);
+	rules->has_limits = percent(75);
+	for (i = 0; i < issuer.table->slot_count; i++)
+		issuer.slots[i].policy = (uint16_t)below(CLASSES);
+	for (i = 0; i < issuer.extra_count; i++)
+		issuer.extras[i].policy = (uint16_t)below(CLASSES);
+	for (i = 0; i < REALMS; i++)
+		issuer.policy->realms[i].mode = (uint8_t)below(TABLE_MODE_ENFORCE + 1);
+}
+
 /* Few at a time, and often none but the generation, so that most of what is sent stays genuine. */
 static void
 change_table(void)
@@ -436,6 +505,8 @@ change_table(void)
 	for (i = 0; i < 3; i++)
 		change_slot(percent(80) ? &issuer.slots[below(issuer.table->slot_count)]
 					: &issuer.extras[below(issuer.extra_count)]);
+	if (percent(50))
+		change_rules();
 	if (percent(10))
 		change_realm_id(FIXTURE_REALM + below(REALMS));
 	publish();
@@ -455,6 +526,8 @@ fields_draw(struct cred_fields *fields)
 	fields->flags = percent(25) ? CRED_FLAG_REPLY : 0;
 	fields->audience = ONE_OF(audiences);
 	fields->ttl_s = ONE_OF(ttls);
+	fields->uid = 999 + below(4);
+	fields->gid = 99 + below(3);
 	fields->payload_size = percent(75) ? 0 : below(CRED_PAYLOAD_SIZE_MAX + 1);
 	if (percent(50) && fields->payload_size != 0)
 		fields->payload_size = 1 + below(40);
@@ -797,6 +870,10 @@ compare_stats(unsigned way, unsigned worker)
 		if (a->unproved[v] != b->unproved[v])
 			fail_here(way, "count of unproved verdict", v);
 	}
+	if (memcmp(a->realms, b->realms, sizeof(a->realms)) != 0 ||
+		memcmp(a->limit_taken, b->limit_taken, sizeof(a->limit_taken)) != 0 ||
+		a->clones != b->clones || a->beacons != b->beacons)
+		fail_here(way, "counts by realm, limit or kind of worker", worker);
 	if (a->rx_frames != b->rx_frames || a->rx_bytes != b->rx_bytes ||
 		a->rx_not_ours != b->rx_not_ours || a->rx_bad_packet != b->rx_bad_packet ||
 		a->rx_neighbour != b->rx_neighbour)
@@ -885,6 +962,8 @@ compare_ways(void)
 		if (memcmp(ways[i].f.replay_mapping, ways[0].f.replay_mapping,
 			    ways[0].f.replay_size) != 0)
 			fail_here(i, "memory of windows", 0);
+		if (memcmp(ways[i].f.meters, ways[0].f.meters, ways[0].f.meters->size) != 0)
+			fail_here(i, "meters", 0);
 		if (ways[i].neighbours != ways[0].neighbours)
 			fail_here(i, "bitmap of neighbours", 0);
 	}
