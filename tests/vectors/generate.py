@@ -711,6 +711,9 @@ def seeds(vectors):
         if record["kind"] == ASSERT:
             out["text_decode", record["name"]] = record["text"].encode()
             out["cred_parse", record["name"]] = record["wire"]
+    for record in vectors["credential"]:
+        if record["name"] in ("beacon-up", "beacon-leaving", "sealed128-beacon-17"):
+            out["beacon_parse", record["name"]] = record["payload"]
     for record in vectors["reply"]:
         if "sealed128-assert" in record["name"]:
             out["reply_parse", record["name"]] = record["clear"] + bytes(TAG_SIZE)
