@@ -334,6 +334,12 @@ members_entry_restore(struct members *members, uint32_t i, const struct members_
 		member->flags |= MEMBER_GONE;
 	entry.state = old.state;
 	entry_update(members, i, &old, &entry);
+	if (member->state != from->state)
+		return;
+	/* Nothing happened to it since: it is in that state for as long as it was. */
+	members_entry(members, i, &entry);
+	entry.since_us = from->since_us;
+	members_entry_write(members->header, i, &entry);
 }
 
 /* ---- what the registry says ---- */

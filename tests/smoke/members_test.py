@@ -137,6 +137,28 @@ def verdict(refused, sock):
     return found[-1]["verdict"] if found else None
 
 
+def suspended(lab, checks, keys):
+    sender = Sender(lab, keys["n3"], GATEWAY4)
+    checks.check("n3 beacons: up", "up", becomes(lab, "n3", "up"))
+    lab.credgate("node", "suspend", "lab", "n3")
+    checks.check("n3 suspended: at once", "suspended", member(lab, "n3")["state"])
+    checks.check("n3: sender is told", True, sender.says("refused as forbidden"))
+    checks.check("n3: its beacons change nothing", "suspended", member(lab, "n3")["state"])
+    lab.credgate("node", "resume", "lab", "n3")
+    checks.check("n3 resumed: up", "up", becomes(lab, "n3", "up"))
+    checks.check("n3: sender is told of that too", True,
+                 wait_for(lambda: sum("accepted" in line for line in list(sender.lines)) >= 2))
+    sender.end()
+
+
+def deleted(lab, checks, watcher):
+    lab.credgate("node", "delete", "lab", "n3")
+    checks.check("n3 deleted: not there", None, member(lab, "n3"))
+    wait_for(lambda: any(c["state"] == "none" for c in list(watcher.changes)))
+    checks.check("n3: an event says so", True,
+                 any(c["state"] == "none" and c["node"] == 3 for c in watcher.changes))
+
+
 def replayed(lab, checks, keys, refused):
     beacon = lab.mint(keys["n3"], beacon=True)
     sock = lab.socket(4)
@@ -197,7 +219,7 @@ def restarted(lab, checks, keys):
 
 
 def asked(lab, checks):
-    checks.check("--names", "n4\n",
+    checks.check("--names", "n[3-4]\n",
                  lab.credgate("members", "lab", "--state", "up", "--names").stdout.decode())
     checks.check("--names with ranges", "n[1-4]\n",
                  lab.credgate("members", "--names").stdout.decode())
@@ -236,7 +258,9 @@ def example(lab, checks, keys):
 def test(build):
     checks = Checks()
     with Lab(build) as lab:
-        keys = {name: lab.add_node(name) for name in ("n1", "n2", "n3", "n4")}
+        keys = {name: lab.add_node(name, suite)
+                for name, suite in (("n1", None), ("n2", "cmac128"), ("n3", "cmac256"),
+                                    ("n4", "sealed256"))}
         watcher, refused = Watcher(lab), lab.watch("--refused")
         time.sleep(0.5)
         if watcher.process.poll() is not None:
@@ -248,7 +272,9 @@ def test(build):
         replayed(lab, checks, keys, refused)
         rotated(lab, checks, keys)
         restarted(lab, checks, keys)
+        suspended(lab, checks, keys)
         asked(lab, checks)
+        deleted(lab, checks, watcher)
         example(lab, checks, keys)
         watcher.end()
     return checks

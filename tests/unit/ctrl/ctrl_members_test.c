@@ -671,10 +671,12 @@ static void
 test_nobody_left_by_a_restart(void **state)
 {
 	struct members_entry old;
+	uint64_t left_us;
 
 	(void)state;
 	before_restart();
 	old = entry_of(1);
+	left_us = entry_of(3).since_us;
 	save();
 	restart();
 	is(1, MEMBERS_UNKNOWN);
@@ -686,6 +688,8 @@ test_nobody_left_by_a_restart(void **state)
 	assert_int_equal(entry_of(1).flags, MEMBERS_HAS_V4);
 	assert_memory_equal(entry_of(1).v4, old.v4, 4);
 	assert_string_equal(entry_of(1).name, "n");
+	assert_true(entry_of(3).since_us == left_us); /* nothing new about it */
+	assert_true(entry_of(1).since_us == rig.now.real_us);
 	pass_s(30);
 	up(1);
 	pass_s(29);
