@@ -41,6 +41,13 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_send,
 	&verb_verdicts,
 	&verb_reload,
+	&verb_audit_show,
+	&verb_audit_verify,
+	&verb_sign_keygen,
+	&verb_sign_check,
+	&verb_sign_require,
+	&verb_sign_show,
+	&verb_sign, /* behind those whose names begin with it */
 	&verb_help,
 	NULL,
 };
