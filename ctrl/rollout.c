@@ -43,6 +43,7 @@ struct rollout {
 	uint32_t bases[TABLE_REALMS_MAX];
 	char path[PATH_SIZE];
 	unsigned seconds;
+	uint64_t saved; /* news_of at the last save */
 	struct realm_count realms[TABLE_REALMS_MAX];
 	struct node_count *nodes; /* by slot */
 };
@@ -249,9 +250,24 @@ text_write(const char *path, const char *text)
 	return error;
 }
 
+/* Another number when there is something new: refusals that would have been, or a mark. */
+static uint64_t
+news_of(const struct rollout *rollout)
+{
+	uint64_t news = 0;
+
+	for (unsigned i = 0; i < rollout->realm_count; i++) {
+		struct rollout_view view = rollout_view(rollout, i);
+
+		news += view.would_all + view.mark_us;
+	}
+	return news;
+}
+
 int
 rollout_save(struct rollout *rollout, struct reason *reason)
 {
+	uint64_t news = news_of(rollout);
 	json_t *json = file_make(rollout);
 	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
 	char fresh[PATH_SIZE + sizeof(".new")];
@@ -265,8 +281,10 @@ rollout_save(struct rollout *rollout, struct reason *reason)
 	if (error == 0 && rename(fresh, rollout->path) != 0)
 		error = -errno;
 	free(text);
-	if (error == 0)
+	if (error == 0) {
+		rollout->saved = news;
 		return 0;
+	}
 	unlink(fresh);
 	return reason_set(reason, -error,
 		"%s: %s; make room, or what would have been refused is forgotten at a restart",
@@ -281,6 +299,9 @@ rollout_tick(struct rollout *rollout)
 	if (++rollout->seconds < SAVE_EACH_S)
 		return;
 	rollout->seconds = 0;
+	/* A list of all nodes is not written for nothing. */
+	if (news_of(rollout) == rollout->saved)
+		return;
 	if (rollout_save(rollout, &reason) != 0)
 		log_error("rollout", "%s", reason.text);
 }
@@ -385,6 +406,7 @@ rollout_create(const struct rollout_config *config, uint64_t now_us)
 	for (unsigned i = 0; i < rollout->realm_count; i++)
 		rollout_mark(rollout, i, now_us);
 	file_read(rollout);
+	rollout->saved = news_of(rollout);
 	return rollout;
 }
 

@@ -66,5 +66,8 @@ uint32_t rollout_nodes(const struct rollout *rollout, unsigned realm_index,
 /* Writes the file. 0, or -errno with the one line; then the old file is whole. */
 int rollout_save(struct rollout *rollout, struct reason *reason);
 
-/* To be called each second: saves each minute, and logs it if that fails. */
+/*
+ * To be called each second: saves each minute if there is news, and logs it if that fails. Looks at
+ * every node then: milliseconds for 100,000.
+ */
 void rollout_tick(struct rollout *rollout);

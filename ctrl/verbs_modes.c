@@ -54,6 +54,17 @@ arg_mode(struct verb_call *call, unsigned *mode)
 	return 0;
 }
 
+/* Counts anew from now on, also after a crash. */
+static void
+mark(struct ctrl *ctrl, unsigned realm, uint64_t now_us)
+{
+	struct reason reason;
+
+	rollout_mark(ctrl->rollout, realm, now_us);
+	if (rollout_save(ctrl->rollout, &reason) != 0)
+		log_error("rollout", "%s", reason.text);
+}
+
 static int
 run_realm_mode(struct verb_call *call)
 {
@@ -84,7 +95,7 @@ run_realm_mode(struct verb_call *call)
 		return error;
 	}
 	if (modes_get(&ctrl->modes, ctrl->config, realm) != before)
-		rollout_mark(ctrl->rollout, realm, clock_real_us());
+		mark(ctrl, realm, clock_real_us());
 	ctrl_policy_set(ctrl);
 	call->is_change = true;
 	call->result = mode_json(ctrl, realm);
@@ -167,15 +178,12 @@ static int
 run_realm_mark(struct verb_call *call)
 {
 	uint64_t now_us = clock_real_us();
-	struct reason reason;
 	unsigned realm = 0;
 	int error = verb_arg_realm(call, &realm);
 
 	if (error != 0)
 		return error;
-	rollout_mark(call->ctrl->rollout, realm, now_us);
-	if (rollout_save(call->ctrl->rollout, &reason) != 0)
-		log_error("rollout", "%s", reason.text);
+	mark(call->ctrl, realm, now_us);
 	call->result = json_pack("{s:s, s:o}", "realm", call->ctrl->config->realms[realm].name,
 		"mark_us", number(now_us));
 	return 0;
