@@ -4,6 +4,7 @@
 
 #include "ctrl/cli/node_batch.h"
 #include "ctrl/cli/value.h"
+#include "ctrl/names.h"
 
 static int
 batch_count(void *context, const char *name)
@@ -46,13 +47,13 @@ batch_one(void *context, const char *name)
 int
 node_batch_check(struct node_batch *batch)
 {
-	char fault[VALUE_FAULT_SIZE];
+	char fault[NAMES_FAULT_SIZE];
 	const char *pattern;
 	int i;
 
 	for (i = 1; i < batch->cli->argc; i++) {
 		pattern = batch->cli->argv[i];
-		if (value_names(pattern, batch_count, &batch->count, fault))
+		if (names_expand(pattern, batch_count, &batch->count, fault))
 			return cli_usage(batch->cli, "'%.*s%s': %s", SHOWN_MAX, pattern,
 				strlen(pattern) > SHOWN_MAX ? "..." : "", fault);
 	}
@@ -70,7 +71,7 @@ node_batch_run(struct node_batch *batch)
 	if (request_open(&batch->request, batch->cli) != 0)
 		code = CLI_FAILED;
 	for (i = 1; code == CLI_DONE && status == 0 && i < batch->cli->argc; i++)
-		status = value_names(batch->cli->argv[i], batch_one, batch, NULL);
+		status = names_expand(batch->cli->argv[i], batch_one, batch, NULL);
 	request_close(&batch->request);
 	if (batch->refused_count && batch->count > 1)
 		cli_fail(batch->cli, "%zu of %zu names failed%s", batch->refused_count,

@@ -5,6 +5,7 @@
 #include "ctrl/cli/node_batch.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/names.h"
 
 /* Up to so many names are asked for one by one, each with its own answer; more go together. */
 #define SINGLE_MAX 64
@@ -175,7 +176,7 @@ names_revoke(struct cli *cli, json_t *arguments)
 		return CLI_FAILED;
 	chunks.names = json_array();
 	for (i = 1; i < cli->argc; i++)
-		value_names(cli->argv[i], chunk_add, &chunks, NULL);
+		names_expand(cli->argv[i], chunk_add, &chunks, NULL);
 	if (json_array_size(chunks.names) > 0)
 		chunk_ask(&chunks);
 	json_decref(chunks.names);

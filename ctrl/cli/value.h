@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctrl/names.h"
-
 /* Decimal, or hexadecimal after 0x; from `min` to `max`. */
 int value_number(const char *text, uint64_t min, uint64_t max, uint64_t *number);
 
@@ -50,9 +48,3 @@ int value_port(const char *text, uint16_t *port);
  */
 #define VALUE_MEANT_SIZE 64
 int value_endpoint_meant(const char *host, char meant[VALUE_MEANT_SIZE]);
-
-/* Node names with ranges: names_expand. */
-#define VALUE_FAULT_SIZE NAMES_FAULT_SIZE
-#define VALUE_NAME_SIZE  NAMES_NAME_SIZE
-#define VALUE_NAMES_MAX  NAMES_MAX
-#define value_names      names_expand

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "ctrl/cli/value.h"
+#include "ctrl/names.h"
 
 #define HOUR_US 3600000000ull
 
@@ -237,27 +238,27 @@ test_names(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		seen = (struct seen){0};
-		assert_int_equal(value_names(good[i].pattern, see, &seen, NULL), 0);
+		assert_int_equal(names_expand(good[i].pattern, see, &seen, NULL), 0);
 		assert_string_equal(seen.text, good[i].names);
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		seen = (struct seen){0};
-		assert_true(value_names(bad[i], see, &seen, NULL) < 0);
+		assert_true(names_expand(bad[i], see, &seen, NULL) < 0);
 	}
-	assert_int_equal(value_names("n[1-9]", stop_at_second, &count, NULL), 42);
+	assert_int_equal(names_expand("n[1-9]", stop_at_second, &count, NULL), 42);
 	assert_int_equal(count, 2);
 	seen = (struct seen){0};
-	assert_int_equal(value_names("n[0001-4096]", see, &seen, NULL), 0);
+	assert_int_equal(names_expand("n[0001-4096]", see, &seen, NULL), 0);
 	assert_int_equal(seen.count, 4096);
 	seen = (struct seen){0};
 	assert_int_equal(
-		value_names("123456789012345678901234567890123456789012345678901234567890123", see,
+		names_expand("123456789012345678901234567890123456789012345678901234567890123", see,
 			&seen, NULL),
 		0);
 	/* Brackets multiply: the bound is on their product. */
 	seen = (struct seen){0};
-	assert_true(value_names("a[0-9999]b[0-9999]", see, &seen, NULL) < 0);
-	assert_true(seen.count <= VALUE_NAMES_MAX);
+	assert_true(names_expand("a[0-9999]b[0-9999]", see, &seen, NULL) < 0);
+	assert_true(seen.count <= NAMES_MAX);
 }
 
 static void
@@ -278,14 +279,14 @@ test_names_fault(void **state)
 			"a name has at most 63 characters"},
 		{"123456789012345678901234567890123456789012345678901234567890[1000-1001]",
 			"a name has at most 63 characters"}};
-	char fault[VALUE_FAULT_SIZE];
+	char fault[NAMES_FAULT_SIZE];
 	struct seen seen;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		seen = (struct seen){0};
-		assert_true(value_names(cases[i].pattern, see, &seen, fault) < 0);
+		assert_true(names_expand(cases[i].pattern, see, &seen, fault) < 0);
 		assert_string_equal(fault, cases[i].fault);
 	}
 }
