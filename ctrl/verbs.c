@@ -14,6 +14,7 @@ static const struct verb *const tables[] = {
 	verbs_node,
 	verbs_node_state,
 	verbs_import,
+	verbs_policy,
 	verbs_realm,
 	verbs_rotation,
 	verbs_signature,

@@ -32,6 +32,7 @@ extern const struct verb verbs_import[];
 extern const struct verb verbs_node[];
 extern const struct verb verbs_signature[];
 extern const struct verb verbs_node_state[];
+extern const struct verb verbs_policy[];
 extern const struct verb verbs_limits[];
 extern const struct verb verbs_modes[];
 extern const struct verb verbs_enrol[];
