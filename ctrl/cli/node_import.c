@@ -375,6 +375,15 @@ now_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* Where our file was wrong nobody told credgated yet. */
+static void
+import_abort(struct import *import)
+{
+	import->request.is_quiet = true;
+	json_decref(request_ask(&import->request, "import.abort",
+		json_pack("{s:I}", "import", (json_int_t)import->number), NULL));
+}
+
 /* All rows were taken: keeps them, or not. */
 static int
 import_end(struct import *import, const struct how *how, double begun_s)
@@ -388,22 +397,15 @@ import_end(struct import *import, const struct how *how, double begun_s)
 	}
 	result = request_ask(&import->request, how->is_dry_run ? "import.abort" : "import.commit",
 		arguments, NULL);
-	if (!result)
+	if (!result) {
+		import_abort(import);
 		return CLI_FAILED;
+	}
 	if (!how->is_dry_run)
 		code = import_wait(import);
 	import_print(import, how, result, now_s() - begun_s);
 	json_decref(result);
 	return code;
-}
-
-/* Our file was wrong, so nobody told credgated. */
-static void
-import_abort(struct import *import)
-{
-	import->request.is_quiet = true;
-	json_decref(request_ask(&import->request, "import.abort",
-		json_pack("{s:I}", "import", (json_int_t)import->number), NULL));
 }
 
 static int

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "ctrl/ctrl.h"
+#include "ctrl/inventory.h"
 #include "ctrl/verbs.h"
 
 #define NODES_MAX 400u
@@ -152,9 +153,9 @@ listed(const char *args)
 	return names;
 }
 
-/* Is its key in force? */
-static bool
-is_in_force(const char *name)
+/* The node's slot in the half that is in force. */
+static const struct key_slot *
+slot_of(const char *name)
 {
 	const struct table_header *header = ctrl.shared.table.mapping;
 	const struct table_half *half = &header->halves[header->generation & 1];
@@ -162,7 +163,14 @@ is_in_force(const char *name)
 		(const struct key_slot *)((const uint8_t *)header + half->slots);
 	struct registry_node node = find(name);
 
-	return slots[ctrl.bases[0] + node.node].state == KEY_SLOT_LIVE;
+	return &slots[ctrl.bases[0] + node.node];
+}
+
+/* Is its key in force? */
+static bool
+is_in_force(const char *name)
+{
+	return slot_of(name)->state == KEY_SLOT_LIVE;
 }
 
 static void
@@ -394,6 +402,255 @@ test_revoke_unwritten(void **state)
 	assert_false(find("both").is_live);
 }
 
+/* ---- imports ---- */
+
+static unsigned
+import_begin(void)
+{
+	json_t *result = ask("import.begin", "{\"realm\":\"lab\"}");
+	unsigned number;
+
+	if (result == NULL)
+		fail_msg("%s", reason.text);
+	number = (unsigned)json_integer_value(json_object_get(result, "import"));
+	json_decref(result);
+	return number;
+}
+
+/* Rows as JSON text; NULL with `reason` if they are not taken. */
+static json_t *
+import_rows(unsigned number, const char *rows)
+{
+	char args[4096];
+
+	snprintf(args, sizeof(args), "{\"import\":%u,\"rows\":[%s]}", number, rows);
+	return ask("import.rows", args);
+}
+
+static json_t *
+import_end(unsigned number, const char *how)
+{
+	char args[128];
+
+	snprintf(args, sizeof(args),
+		strcmp(how, "import.commit") == 0 ? "{\"import\":%u,\"realm\":\"lab\"}"
+						  : "{\"import\":%u}",
+		number);
+	return ask(how, args);
+}
+
+/* Turns the event loop until all nodes of imports are in the key table. */
+static void
+load_all(void)
+{
+	while (inventory_left(ctrl.inventory) > 0)
+		event_base_loop(ctrl.base, EVLOOP_ONCE);
+	keytable_publish(ctrl.keys);
+	keytable_settle(ctrl.keys);
+}
+
+static void
+test_import(void **state)
+{
+	unsigned number;
+	json_t *result;
+
+	(void)state;
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"old\",\"roles\":[\"x\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"same\",\"roles\":[\"x\"]}");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"gone\"}");
+	must("node.revoke", "{\"realm\":\"lab\",\"name\":\"gone\"}");
+	number = import_begin();
+	json_decref(import_rows(number,
+		"{\"name\":\"new\",\"id\":77,\"prefixes\":[\"10.0.0.1\"],\"suite\":2},"
+		"{\"name\":\"asleep\",\"state\":\"suspended\"},"
+		"{\"name\":\"old\",\"roles\":[\"y\",\"z\"],\"state\":\"suspended\"},"
+		"{\"name\":\"same\",\"roles\":[\"x\"]},{\"name\":\"gone\",\"state\":\"live\"},"
+		"{\"name\":\"never\",\"state\":\"revoked\"}"));
+	/* Nobody sees anything of it yet, and nothing else can change. */
+	assert_string_equal(listed("{\"realm\":\"lab\"}"), "old,same,gone");
+	must_not("node.add", "{\"realm\":\"lab\",\"name\":\"b\"}",
+		"an import of nodes is under way");
+	assert_int_equal(reason.error, EAGAIN);
+	must_not("import.begin", "{\"realm\":\"lab\"}", "under way");
+	result = import_end(number, "import.commit");
+	expect(result, "added", "2");
+	expect(result, "changed", "1");
+	expect(result, "unchanged", "1");
+	expect(result, "skipped", "2");
+	json_decref(result);
+	load_all();
+	assert_string_equal(listed("{\"realm\":\"lab\"}"), "old,same,gone,new,asleep");
+	assert_int_equal(find("new").node, 77);
+	assert_int_equal(find("new").epochs[0].suite, 2);
+	assert_true(is_in_force("new"));
+	/* With a key, and in the class that is refused. */
+	assert_true(is_in_force("asleep"));
+	assert_int_not_equal(slot_of("asleep")->policy, slot_of("new")->policy);
+	assert_int_equal(slot_of("asleep")->policy, slot_of("old")->policy);
+	assert_true(find("asleep").is_suspended);
+	assert_true(find("old").is_suspended);
+	assert_int_equal(find("old").role_count, 2);
+	assert_int_equal(find("old").highest, 1);
+	assert_false(find("gone").is_live);
+	must_not("import.commit", "{\"realm\":\"lab\",\"import\":1}", "is over");
+	gateway_stop();
+	gateway_start();
+	assert_true(is_in_force("new"));
+	assert_int_equal(find("new").highest, 1);
+}
+
+/* Whatever is wrong with one row: nothing of the others is there, and the next import may begin. */
+static void
+test_import_all_or_nothing(void **state)
+{
+	static const struct {
+		const char *row;
+		const char *why;
+	} wrong[] = {
+		{"{\"name\":\"a b\"}", "is no name for a node"},
+		{"{\"id\":3}", "name is missing"},
+		{"{\"name\":\"w\",\"id\":401}", "above nodes_max (400)"},
+		{"{\"name\":\"w\",\"id\":1}", "id 1 of realm lab is node old"},
+		{"{\"name\":\"old\",\"id\":9}", "has id 1, not 9"},
+		{"{\"name\":\"old\",\"state\":\"revoked\"}", "an import revokes nothing"},
+		{"{\"name\":\"w\",\"state\":\"dead\"}", "\"dead\" is none"},
+		{"{\"name\":\"first\"}", "comes twice"},
+		{"{\"name\":\"w\",\"prefixes\":[\"10.0.0.1/8\"]}", "has bits set"},
+		{"{\"name\":\"w\",\"roles\":[\"-r\"]}", "\"-r\" is no role"},
+		{"{\"name\":\"w\",\"suite\":9}", "suite must be"},
+		{"{\"name\":\"w\",\"master\":\"x\"}", "a node has no \"master\""},
+		{"17", "a node is an object"},
+	};
+	char rows[512];
+	unsigned number;
+	json_t *result;
+
+	(void)state;
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"old\"}");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		number = import_begin();
+		snprintf(rows, sizeof(rows), "{\"name\":\"first\"},{\"name\":\"other\"},%s",
+			wrong[i].row);
+		result = import_rows(number, rows);
+		if (result != NULL)
+			fail_msg("%s was taken", rows);
+		if (strstr(reason.text, wrong[i].why) == NULL)
+			fail_msg("no '%s' in: %s", wrong[i].why, reason.text);
+		assert_non_null(strstr(reason.text, "row "));
+		assert_string_equal(listed("{\"realm\":\"lab\"}"), "old");
+		assert_int_equal(find("old").role_count, 0);
+		assert_null(import_end(number, "import.commit"));
+	}
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"first\"}");
+	assert_int_equal(find("first").highest, 1);
+}
+
+/* A row says where it comes from; a dry run is an import that is not kept. */
+static void
+test_import_place_and_abort(void **state)
+{
+	unsigned number = import_begin();
+	json_t *result;
+
+	(void)state;
+	assert_null(import_rows(number, "{\"at\":\"line 17\",\"name\":\"a b\"}"));
+	assert_int_equal(strncmp(reason.text, "line 17: ", 9), 0);
+	number = import_begin();
+	json_decref(import_rows(number, "{\"name\":\"a\"}"));
+	result = import_end(number, "import.abort");
+	expect(result, "added", "1");
+	json_decref(result);
+	assert_string_equal(listed("{\"realm\":\"lab\"}"), "");
+	must_not("import.rows", "{\"import\":1,\"rows\":{}}", "is over");
+	number = import_begin();
+	assert_null(ask("import.rows", number == 3 ? "{\"import\":3,\"rows\":{}}" : "{}"));
+	assert_non_null(strstr(reason.text, "rows must be a list"));
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\"}");
+}
+
+/* What is revoked while an import runs is out at once, and written when the import is over. */
+static void
+test_revoked_during_import(void **state)
+{
+	unsigned number;
+	json_t *result;
+
+	(void)state;
+	add_many();
+	number = import_begin();
+	json_decref(import_rows(number, "{\"name\":\"in\",\"roles\":[\"y\"]}"));
+	result = ask("node.revoke", "{\"realm\":\"lab\",\"role\":\"x\"}");
+	expect(result, "count", "2");
+	assert_non_null(json_object_get(result, "warning"));
+	json_decref(result);
+	assert_false(is_in_force("in"));
+	json_decref(import_end(number, "import.commit"));
+	load_all();
+	assert_int_equal(registry_unwritten(ctrl.registry), 0);
+	assert_false(is_in_force("in"));
+	assert_false(find("in").is_live);
+	assert_int_equal(find("in").role_count, 1);
+	assert_string_equal(find("in").roles[0], "y");
+	gateway_stop();
+	gateway_start();
+	assert_false(is_in_force("both"));
+	assert_false(is_in_force("in"));
+}
+
+/* A full disk at the commit: nothing is there, and the numbers that were noted are not used again. */
+static void
+test_import_unwritten(void **state)
+{
+	struct rlimit limit = {0, RLIM_INFINITY};
+	struct inventory_counts counts;
+	unsigned number;
+	int error;
+
+	(void)state;
+	number = import_begin();
+	json_decref(import_rows(number, "{\"name\":\"a\"},{\"name\":\"b\"}"));
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	error = inventory_commit(ctrl.inventory, number, &counts, &reason);
+	limit.rlim_cur = RLIM_INFINITY;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_true(error < 0);
+	assert_non_null(strstr(reason.text, "make room on the disk"));
+	assert_string_equal(listed("{\"realm\":\"lab\"}"), "");
+	must("node.add", "{\"realm\":\"lab\",\"name\":\"a\"}");
+	assert_true(is_in_force("a"));
+}
+
+/* More than one slice, in a realm that is then full. */
+static void
+test_import_many(void **state)
+{
+	char rows[256];
+	unsigned number;
+
+	(void)state;
+	number = import_begin();
+	for (unsigned i = 1; i <= NODES_MAX; i++) {
+		snprintf(rows, sizeof(rows), "{\"name\":\"n%u\",\"prefixes\":[\"10.0.%u.%u\"]}", i,
+			i / 256, i % 256);
+		json_decref(import_rows(number, rows));
+	}
+	assert_null(import_rows(number, "{\"name\":\"more\"}"));
+	assert_non_null(strstr(reason.text, "realm lab is full (400 nodes)"));
+	assert_string_equal(listed("{\"realm\":\"lab\"}"), "");
+	number = import_begin();
+	for (unsigned i = 1; i <= NODES_MAX; i++) {
+		snprintf(rows, sizeof(rows), "{\"name\":\"n%u\"}", i);
+		json_decref(import_rows(number, rows));
+	}
+	json_decref(import_end(number, "import.commit"));
+	load_all();
+	assert_true(is_in_force("n1"));
+	assert_true(is_in_force("n400"));
+	assert_int_equal(keytable_counts(ctrl.keys, 0).live, NODES_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -409,6 +666,12 @@ main(void)
 		TEST(test_revoke_prefix),
 		TEST(test_revoke_names),
 		TEST(test_revoke_unwritten),
+		TEST(test_import),
+		TEST(test_import_all_or_nothing),
+		TEST(test_import_place_and_abort),
+		TEST(test_revoked_during_import),
+		TEST(test_import_unwritten),
+		TEST(test_import_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
