@@ -35,6 +35,8 @@ quoted_read(struct csv *csv, char **field)
 			*to = '\0';
 			return 0;
 		}
+		if (*csv->next == '\0')
+			return fault(csv, "a byte of zero; the file is no text");
 		csv->line_next += *csv->next == '\n';
 		*to++ = *csv->next++;
 	}

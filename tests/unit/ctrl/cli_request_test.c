@@ -309,6 +309,151 @@ test_node_set(void **state)
 	call_has(call->err, "nothing to change");
 }
 
+/* Writes a file of the test's directory; its path. */
+static const char *
+file_of(const char *name, const char *text)
+{
+	static char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", fake.run_dir, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	return path;
+}
+
+#define IMPORT_BEGUN "{\"ok\": true, \"result\": {\"import\": 5}}\n"
+#define NOTHING      "{\"ok\": true, \"result\": {}}\n"
+
+static void
+test_node_import(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer(IMPORT_BEGUN);
+	answer(NOTHING);
+	answer("{\"ok\": true, \"result\": {\"added\": 1, \"changed\": 1, \"unchanged\": 0, "
+	       "\"skipped\": 0}}\n");
+	answer("{\"ok\": true, \"result\": {\"left\": 1}}\n");
+	answer("{\"ok\": true, \"result\": {\"left\": 0}}\n");
+	call = call_cli("node", "import", "lab",
+		file_of("i.csv", "roles,name,id,suite,prefixes\n"
+				 "\"a b\",n1,7,sealed256,10.0.0.1;fd77::/64\n,n2,,,\n"),
+		"--why", "w", "--run-dir", fake.run_dir, NULL);
+	assert_string_equal(call->err, "");
+	assert_int_equal(call->code, CLI_DONE);
+	call_has(call->out, "added 1 nodes to realm lab; 1 changed, 0 as they were, 0 revoked and "
+			    "left so; in force after ");
+	was_asked(0, "{\"args\":{\"realm\":\"lab\"},\"verb\":\"import.begin\"}");
+	was_asked(1, "{\"args\":{\"import\":5,\"rows\":[{\"at\":\"line 2\",\"id\":7,\"name\":"
+		     "\"n1\",\"prefixes\":[\"10.0.0.1\",\"fd77::/64\"],\"roles\":[\"a\",\"b\"],"
+		     "\"suite\":4},{\"at\":\"line 3\",\"name\":\"n2\",\"prefixes\":[],\"roles\":"
+		     "[]}]},\"verb\":\"import.rows\"}");
+	was_asked(2, "{\"args\":{\"import\":5,\"realm\":\"lab\",\"why\":\"w\"},\"verb\":"
+		     "\"import.commit\"}");
+}
+
+/* A file that is wrong in itself: its line is named, and the import taken back. */
+static void
+test_node_import_wrong(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *why;
+	} wrong[] = {
+		{"", "line 1: the file is empty"},
+		{"name,colour\n", "line 1: column 'colour' is unknown"},
+		{"name,id,name\n", "line 1: column 'name' is there twice"},
+		{"id,roles\n", "line 1: column 'name' is missing"},
+		{"name,id\na,1\nb,x\n", "line 3: id 'x' is no number from 1"},
+		{"name,suite\na,des\n", "line 2: suite 'des' is no suite"},
+		{"name,id\na\n", "line 2: more or fewer fields than the first line"},
+		{"name\n\"a\n", "line 2: a quote is not closed"},
+	};
+	const struct call *call;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		fake.next = fake.answer_count = 0;
+		answer(IMPORT_BEGUN);
+		answer(NOTHING);
+		call = call_cli("node", "import", "lab", file_of("w.csv", wrong[i].text),
+			"--run-dir", fake.run_dir, NULL);
+		assert_int_equal(call->code, CLI_FAILED);
+		call_has(call->err, "/w.csv: ");
+		call_has(call->err, wrong[i].why);
+		was_asked(
+			2 * (unsigned)i + 1, "{\"args\":{\"import\":5},\"verb\":\"import.abort\"}");
+	}
+}
+
+static void
+test_node_import_json(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer(IMPORT_BEGUN);
+	answer("{\"ok\": false, \"errno\": 22, \"error\": \"node 2: name is missing\"}\n");
+	answer(NOTHING);
+	call = call_cli("node", "import", "lab",
+		file_of("i.json", "{\"realm\": \"x\", \"nodes\": [{\"name\": \"a\", \"suite\": "
+				  "\"cmac128\"}, {}]}"),
+		"--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, "/i.json: node 2: name is missing\n");
+	was_asked(1, "{\"args\":{\"import\":5,\"rows\":[{\"at\":\"node 1\",\"name\":\"a\","
+		     "\"suite\":1},{\"at\":\"node 2\"}]},\"verb\":\"import.rows\"}");
+	fake.next = 0;
+	call = call_cli("node", "import", "lab", file_of("i.json", "{\"nodes\": 3}"), "--run-dir",
+		fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, "neither a list of nodes nor");
+}
+
+/* Kept apart by a kind that the server has for it; then it goes on as if nothing had been. */
+static void
+test_asked_again(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer("{\"ok\": false, \"errno\": 11, \"error\": \"an import is under way\"}\n");
+	answer("{\"ok\": true, \"result\": {\"node\": 5, \"workers\": 1}}\n");
+	call = call_cli("node", "delete", "lab", "n5", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_DONE);
+	assert_string_equal(call->err, "");
+	assert_int_equal(json_array_size(fake.requests), 2);
+}
+
+static void
+test_node_export(void **state)
+{
+	const struct call *call;
+
+	(void)state;
+	answer("{\"ok\": true, \"result\": {\"nodes\": [{\"node\": 1, \"name\": \"a\", \"state\": "
+	       "\"live\", \"epochs\": [{\"epoch\": 2, \"suite\": 4}, {\"epoch\": 1, \"suite\": "
+	       "3}], "
+	       "\"roles\": [\"x\", \"y\"], \"prefixes\": [\"10.0.0.0/8\"]}], \"next\": 1}}\n");
+	answer("{\"ok\": true, \"result\": {\"nodes\": [{\"node\": 9, \"name\": \"b\", \"state\": "
+	       "\"revoked\", \"epochs\": [], \"roles\": [], \"prefixes\": []}]}}\n");
+	call = call_cli("node", "export", "lab", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_DONE);
+	assert_string_equal(call->out, "name,id,prefixes,roles,suite,state\n"
+				       "a,1,10.0.0.0/8,x y,sealed256,live\nb,9,,,,revoked\n");
+	fake.next = 0;
+	call = call_cli(
+		"node", "export", "lab", "--format", "json", "--run-dir", fake.run_dir, NULL);
+	call_has(call->out,
+		"{\"name\":\"a\",\"id\":1,\"prefixes\":[\"10.0.0.0/8\"],\"roles\":[\"x\","
+		"\"y\"],\"state\":\"live\",\"suite\":\"sealed256\"},\n");
+	json_decref(json_loads(call->out, 0, NULL));
+}
+
 static void
 test_node_delete(void **state)
 {
@@ -488,6 +633,11 @@ main(void)
 		WITH_FAKE(test_node_revoke_role),
 		WITH_FAKE(test_node_revoke_names),
 		WITH_FAKE(test_node_set),
+		WITH_FAKE(test_node_import),
+		WITH_FAKE(test_node_import_wrong),
+		WITH_FAKE(test_node_import_json),
+		WITH_FAKE(test_asked_again),
+		WITH_FAKE(test_node_export),
 		WITH_FAKE(test_node_delete),
 		WITH_FAKE(test_node_rotate),
 		WITH_FAKE(test_not_after_past),
