@@ -6,12 +6,13 @@
 
 #include "crypto/kdf.h"
 #include "ctrl/address.h"
+#include "ctrl/drain.h"
 #include "ctrl/verbs_priv.h"
 #include "wire/cred.h"
 #include "wire/text.h"
 
 /* Nodes in one answer: with 16 prefixes and 8 epochs each, still below 1 MiB. */
-#define LIST_NODES_MAX 512u
+#define LIST_NODES_MAX 256u
 /* Nodes that one request looks at, however few of them are wanted: some 10 ms. */
 #define LIST_SCAN_MAX 1024u
 
@@ -40,7 +41,7 @@ arg_epoch(struct verb_call *call, struct registry_request *request)
 /* ---- results ---- */
 
 static json_t *
-epochs_json(const struct registry_node *node)
+epochs_json(const struct ctrl *ctrl, unsigned realm_index, const struct registry_node *node)
 {
 	json_t *list = json_array();
 
@@ -52,6 +53,7 @@ epochs_json(const struct registry_node *node)
 		if (epoch->not_after_s != UINT32_MAX)
 			json_object_set_new(
 				item, "not_after_s", json_integer((json_int_t)epoch->not_after_s));
+		drain_epoch_fill(ctrl, realm_index, node->node, epoch->epoch, item);
 		json_array_append_new(list, item);
 	}
 	return list;
@@ -99,9 +101,9 @@ node_json(const struct ctrl *ctrl, unsigned realm_index, const struct registry_n
 		seen_us = ctrl->shared.store.nodes[ctrl->bases[realm_index] + node->node]
 				  .last_seen_us;
 	object = json_pack("{s:I, s:s, s:s, s:o, s:o, s:o, s:I}", "node", (json_int_t)node->node,
-		"name", node->name, "state", verb_node_state(node), "epochs", epochs_json(node),
-		"prefixes", prefixes_json(node), "roles", roles_json(node), "last_seen_us",
-		(json_int_t)(seen_us & INT64_MAX));
+		"name", node->name, "state", verb_node_state(node), "epochs",
+		epochs_json(ctrl, realm_index, node), "prefixes", prefixes_json(node), "roles",
+		roles_json(node), "last_seen_us", (json_int_t)(seen_us & INT64_MAX));
 	if (node->note[0] != '\0')
 		json_object_set_new(object, "note", json_string(node->note));
 	return object;

@@ -79,9 +79,10 @@ run_realm_rotate(struct verb_call *call)
 		return error;
 	call->is_change = true;
 	masters_path(call->ctrl, realm, done.master, path);
-	call->result = json_pack("{s:s, s:I, s:I, s:s, s:s}", "realm",
+	call->result = json_pack("{s:s, s:I, s:I, s:s, s:s, s:b}", "realm",
 		call->ctrl->config->realms[realm].name, "rotation", (json_int_t)done.rotation,
-		"nodes", (json_int_t)done.nodes, "master", done.master, "master_file", path);
+		"nodes", (json_int_t)done.nodes, "master", done.master, "master_file", path,
+		"is_new_master", is_new_master);
 	return 0;
 }
 

@@ -8,23 +8,35 @@
 
 #include "ctrl/cli/file.h"
 #include "ctrl/cli/node_batch.h"
+#include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
 
 /* ---- node key ---- */
 
+enum {
+	KEY_EPOCH = CLI_ID_FIRST,
+};
+
 static const struct cli_option key_options[] = {
 	{"output", 'o', "FILE", "make this file, for its owner only; - for standard output"},
+	{"epoch", KEY_EPOCH, "N", "an older key, as long as it holds (default: the newest)"},
 	{NULL, 0, NULL, NULL},
+};
+
+struct key_choice {
+	const char *output;
+	uint64_t epoch; /* 0: the newest */
 };
 
 static int
 key_take(struct cli *cli, void *context, int id, const char *value)
 {
-	const char **output = context;
+	struct key_choice *choice = context;
 
-	(void)cli;
-	(void)id;
-	*output = value;
+	if (id == 'o')
+		choice->output = value;
+	else if (value_number(value, 1, UINT16_MAX, &choice->epoch))
+		return cli_bad_value(cli, id, value, "a number from 1 to 65535");
 	return CLI_DONE;
 }
 
@@ -73,23 +85,25 @@ key_write(struct cli *cli, const char *output, const char *key)
 static int
 key_run(struct cli *cli)
 {
-	const char *output = NULL, *key;
-	json_t *result;
-	int code = cli_parse(cli, key_take, &output);
+	struct key_choice choice = {NULL, 0};
+	const char *key;
+	json_t *result, *arguments;
+	int code = cli_parse(cli, key_take, &choice);
 
 	if (code == CLI_GO)
-		code = output ? CLI_DONE : key_check_stdout(cli);
+		code = choice.output ? CLI_DONE : key_check_stdout(cli);
 	else
 		return code;
 	if (code != CLI_DONE)
 		return code;
-	result = request_once(cli, "node.key",
-		request_why(
-			cli, json_pack("{s:s, s:s}", "realm", cli->argv[0], "name", cli->argv[1])));
+	arguments = json_pack("{s:s, s:s}", "realm", cli->argv[0], "name", cli->argv[1]);
+	if (choice.epoch)
+		json_object_set_new(arguments, "epoch", json_integer((json_int_t)choice.epoch));
+	result = request_once(cli, "node.key", request_why(cli, arguments));
 	if (!result)
 		return CLI_FAILED;
 	key = json_string_value(json_object_get(result, "key"));
-	code = key ? key_write(cli, output, key) : cli_fail(cli, "credgated sent no key");
+	code = key ? key_write(cli, choice.output, key) : cli_fail(cli, "credgated sent no key");
 	json_decref(result);
 	return code;
 }

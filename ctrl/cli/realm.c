@@ -131,8 +131,8 @@ static void
 print_realms(const struct cli *cli, const json_t *realms)
 {
 	static const struct table_column columns[] = {{"REALM", false}, {"ID", true},
-		{"NODES", true}, {"NODES MAX", true}, {"MODE", false}, {"FRESHNESS", false},
-		{"ORIGIN", false}};
+		{"NODES", true}, {"NODES MAX", true}, {"OLD KEYS", true}, {"MASTERS", true},
+		{"MODE", false}, {"FRESHNESS", false}, {"ORIGIN", false}};
 	struct table table;
 	const json_t *realm;
 	size_t i;
@@ -144,6 +144,8 @@ print_realms(const struct cli *cli, const json_t *realms)
 		table_cell(&table, "%" PRIu64, request_number(realm, "id"));
 		table_cell(&table, "%" PRIu64, request_number(realm, "nodes"));
 		table_cell(&table, "%" PRIu64, request_number(realm, "nodes_max"));
+		table_cell(&table, "%" PRIu64, request_number(realm, "old_keys"));
+		table_cell(&table, "%zu", json_array_size(json_object_get(realm, "masters")));
 		table_cell(&table, "%s", request_text(realm, "mode"));
 		table_cell(&table, "%s", request_text(realm, "freshness"));
 		table_cell(&table, "%s", request_text(realm, "origin"));

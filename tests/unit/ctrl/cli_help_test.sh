@@ -91,9 +91,9 @@ if command -v bash >/dev/null; then
 	}
 	[ "$(candidates st)" = "status" ] || bad "completion of st: $(candidates st)"
 	[ "$(candidates node rev)" = "revoke" ] || bad "completion of node rev"
-	[ "$(candidates node ro)" = "rotate" ] || bad "completion of node ro"
+	[ "$(candidates node rot)" = "rotate" ] || bad "completion of node rot"
 	[ "$(candidates node de)" = "delete" ] || bad "completion of node de"
-	[ "$(candidates realm '')" = "init list mode would" ] || bad "completion of realm"
+	[ "$(candidates realm '')" = "init list rotate drain retire rollback mode would" ] || bad "completion of realm"
 	[ "$(candidates node add lab --su)" = "--suite" ] || bad "completion of --su"
 	[ "$(candidates send --ti)" = "--timeout" ] || bad "completion of --ti"
 fi
