@@ -485,6 +485,22 @@ whitelists_note(struct ctrl *ctrl)
 	}
 }
 
+/* A file that was refused, once each time it was looked at. */
+static void
+whitelist_faults_note(struct ctrl *ctrl)
+{
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++) {
+		struct whitelist_view list = whitelist_view(ctrl->whitelists, i);
+
+		if (list.failed_us == 0 || list.failed_us == ctrl->whitelist_noted_us[i])
+			continue;
+		ctrl->whitelist_noted_us[i] = list.failed_us;
+		audit_note(ctrl->audit, "realm.whitelist.refused", list.fault,
+			json_pack("{s:s, s:s}", "realm", ctrl->config->realms[i].name, "file",
+				list.path));
+	}
+}
+
 /* A white list that is another now. */
 static void
 whitelists_due(struct ctrl *ctrl)
@@ -512,6 +528,7 @@ second_due(evutil_socket_t fd, short what, void *context)
 	memory_write(ctrl);
 	nodes_expire(ctrl);
 	whitelists_due(ctrl);
+	whitelist_faults_note(ctrl);
 	rollout_tick(ctrl->rollout);
 	audit_tick(ctrl->audit);
 	meters_second(ctrl->meters);

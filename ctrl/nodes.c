@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ctrl/audit.h"
 #include "ctrl/clock.h"
 #include "ctrl/ctrl.h"
 #include "ctrl/log.h"
@@ -414,9 +415,14 @@ void
 nodes_expire(struct ctrl *ctrl)
 {
 	uint32_t before_s[TABLE_REALMS_MAX] = {0};
+	unsigned count;
 
 	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
 		before_s[i] = ended_before_s(&ctrl->config->realms[i]);
-	if (keytable_extras_expire(ctrl->keys, before_s) > 0)
-		uptake_request(ctrl->uptake, NULL, ctrl);
+	count = keytable_extras_expire(ctrl->keys, before_s);
+	if (count == 0)
+		return;
+	audit_note(ctrl->audit, "node.expire", "keys whose time is over left the table",
+		json_pack("{s:i}", "keys", (int)count));
+	uptake_request(ctrl->uptake, NULL, ctrl);
 }

@@ -347,6 +347,51 @@ test_any_changed_byte_is_found(void **state)
 	free(text);
 }
 
+/* Pieces cut out, put in and turned over, rubbish with NULs and without newlines. */
+static void
+test_any_edit_is_found(void **state)
+{
+	struct audit *audit = log_open(&plenty);
+	size_t size, from, count, rest;
+	struct audit_scan scan;
+	struct audit_key key;
+	struct found found;
+	char *text, *edited;
+
+	(void)state;
+	changes(audit, 10);
+	audit_close(audit);
+	key_get(&key);
+	text = fixture_read(file_name(1));
+	size = strlen(text);
+	edited = malloc(3 * size);
+	for (unsigned round = 0; round < 2000; round++) {
+		from = randombytes_uniform((uint32_t)size);
+		count = 1 + randombytes_uniform((uint32_t)(size - from));
+		rest = size - from - count;
+		memcpy(edited, text, from);
+		if (round % 2 == 0) {
+			/* Out. */
+			memcpy(edited + from, text + from + count, rest);
+			rest += from;
+		} else {
+			/* In: rubbish, or what was there once more. */
+			if (round % 4 == 1)
+				randombytes_buf(edited + from, count);
+			else
+				memcpy(edited + from, text + from, count);
+			memcpy(edited + from + count, text + from, size - from);
+			rest = size + count;
+		}
+		file_put(1, edited, rest);
+		/* Behind the last newline it is a torn line, which is told and cut off. */
+		if (verify_with(&found, &scan, &key) == 0 && scan.torn == 0)
+			fail_msg("round %u, %zu bytes at %zu: not found", round, count, from);
+	}
+	free(edited);
+	free(text);
+}
+
 static void
 test_lines_taken_moved_repeated(void **state)
 {
@@ -613,6 +658,7 @@ main(void)
 		TEST(test_oldest_files_go_by_plan_only),
 		TEST(test_forgotten_keys),
 		TEST(test_any_changed_byte_is_found),
+		TEST(test_any_edit_is_found),
 		TEST(test_lines_taken_moved_repeated),
 		TEST(test_files_taken_and_renamed),
 		TEST(test_torn_line),
