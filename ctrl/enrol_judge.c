@@ -12,8 +12,12 @@
 #include "crypto/join.h"
 #include "crypto/kdf.h"
 #include "ctrl/address.h"
+#include "ctrl/audit.h"
+#include "ctrl/clock.h"
 #include "ctrl/ctrl.h"
 #include "ctrl/registry_codes.h"
+
+#define NOTE_EACH_US 1000000u
 
 /* One request on its way through. */
 struct joining {
@@ -68,13 +72,42 @@ answer_status(const struct joining *joining, struct enrol_answer *answer, enum j
 	answer_sealed(joining, &body, answer);
 }
 
-/* ---- the key ---- */
+/* ---- what is told ---- */
 
 static const struct config_realm *
 realm_of(const struct joining *joining)
 {
 	return &joining->ctrl->config->realms[joining->realm_index];
 }
+
+static void
+joined_note(const struct joining *joining, const struct registry_node *node)
+{
+	const struct config_realm *realm = realm_of(joining);
+
+	log_info(realm->name, "node %s joined from %s: node %u, epoch %u; %s had invited it",
+		node->name, joining->place, node->node, node->epochs[0].epoch, joining->code.who);
+	audit_note(joining->ctrl->audit, "node.join", NULL,
+		json_pack("{s:s, s:s, s:I, s:i, s:s, s:s}", "realm", realm->name, "name",
+			node->name, "node", (json_int_t)node->node, "epoch", node->epochs[0].epoch,
+			"source", joining->place, "invited_by", joining->code.who));
+}
+
+/* What somebody without the right to it could write again and again has a bound in time. */
+static void
+refusal_note(const struct joining *joining, const char *why)
+{
+	uint64_t now_us = clock_mono_us();
+
+	if (joining->judge->noted_us != 0 && now_us - joining->judge->noted_us < NOTE_EACH_US)
+		return;
+	joining->judge->noted_us = now_us;
+	audit_note(joining->ctrl->audit, "node.join.refused", why,
+		json_pack("{s:s, s:s, s:s}", "realm", realm_of(joining)->name, "name",
+			joining->code.name, "source", joining->place));
+}
+
+/* ---- the key ---- */
 
 static void
 answer_key(const struct joining *joining, const struct registry_node *node,
@@ -97,7 +130,7 @@ answer_key(const struct joining *joining, const struct registry_node *node,
 	answer_sealed(joining, &body, answer);
 }
 
-/* The address that asks, or what the code says; a node that is there keeps its own otherwise. */
+/* Place and roles that the code says; a node that is there keeps its own where it says nothing. */
 static void
 request_place(const struct joining *joining, struct registry_prefix *own,
 	struct registry_request *request)
@@ -113,6 +146,9 @@ request_place(const struct joining *joining, struct registry_prefix *own,
 		request->prefix_count = 1;
 	}
 	request->has_prefixes = request->prefix_count > 0;
+	request->roles = code->roles;
+	request->role_count = code->role_count;
+	request->has_roles = code->role_count > 0;
 }
 
 /* A further epoch for a node that is live: it was imaged anew, or lost its key. */
@@ -120,9 +156,15 @@ static int
 node_again(struct joining *joining, struct registry_request *request, struct registry_node *node)
 {
 	uint32_t until_s = joining->code.closes_old ? (uint32_t)time(NULL) : UINT32_MAX;
+	int error = 0;
 
 	if (request->suite == 0 && node->epoch_count > 0)
 		request->suite = node->epochs[0].suite;
+	if (request->has_prefixes || request->has_roles)
+		error = nodes_set(
+			joining->ctrl, joining->realm_index, request, node, &joining->reason);
+	if (error != 0)
+		return error;
 	return nodes_rotate(
 		joining->ctrl, joining->realm_index, request, until_s, node, &joining->reason);
 }
@@ -173,9 +215,7 @@ claimed_serve(struct joining *joining, struct enrol_answer *answer)
 		answer_failed(joining, answer);
 		return;
 	}
-	log_info(realm_of(joining)->name,
-		"node %s joined from %s: node %u, epoch %u; %s had invited it", node.name,
-		joining->place, node.node, node.epochs[0].epoch, joining->code.who);
+	joined_note(joining, &node);
 	answer->is_changed = true;
 	answer_key(joining, &node, &node.epochs[0], answer);
 }
@@ -278,6 +318,7 @@ claimed_judge(struct joining *joining, struct enrol_answer *answer)
 		"%s knows the join code of %s, which %s used: one of them should not have it; if "
 		"that was not %s, revoke it: credgate node revoke %s %s",
 		joining->place, code->name, first, code->name, realm_of(joining)->name, code->name);
+	refusal_note(joining, "the join code was used with another key before");
 	answer_status(joining, answer, JOIN_SPENT,
 		"the code was used from %s with another key; if that was not you, say so at once",
 		first);
@@ -297,6 +338,8 @@ wrong_proof(struct joining *joining)
 		code->wrong >= REGISTRY_CODE_WRONG_MAX
 			? ": the code is burnt, invite the node again"
 			: "");
+	if (code->wrong >= REGISTRY_CODE_WRONG_MAX)
+		refusal_note(joining, "the join code is burnt: too many wrong proofs");
 }
 
 /* Is there such a code, and is its time not over? A clock that was put back ends it, too. */

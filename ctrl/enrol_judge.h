@@ -16,6 +16,7 @@ struct enrol_judge {
 	struct ctrl *ctrl;
 	struct enrol_key key;
 	struct log_limit strangers; /* lines that anybody can cause */
+	uint64_t noted_us;          /* monotonic clock at the last refusal in the audit log */
 };
 
 struct enrol_answer {

@@ -41,6 +41,18 @@ arg_prefixes(struct verb_call *call, struct registry_code *code)
 }
 
 static int
+arg_roles(struct verb_call *call, struct registry_code *code)
+{
+	struct registry_request request = {0};
+	struct verb_roles roles = {.count = 0};
+	int error = verb_arg_roles(call, &request, &roles);
+
+	code->role_count = request.role_count;
+	memcpy(code->roles, roles.items, sizeof(code->roles));
+	return error;
+}
+
+static int
 arg_code(struct verb_call *call, struct registry_code *code)
 {
 	uint32_t ttl_s = TTL_DEFAULT_S, suite = 0;
@@ -60,6 +72,8 @@ arg_code(struct verb_call *call, struct registry_code *code)
 		error = arg_flag(call, "close_old", &code->closes_old);
 	if (error == 0)
 		error = arg_prefixes(call, code);
+	if (error == 0)
+		error = arg_roles(call, code);
 	if (error != 0)
 		return error;
 	snprintf(code->name, sizeof(code->name), "%s", name);
@@ -82,11 +96,6 @@ invite_check(struct verb_call *call, unsigned realm_index, const struct registry
 			"realm %s has origin mode claimed, where a node without prefixes can be "
 			"nowhere; give prefixes or bind_address",
 			realm->name);
-	if (known != NULL && known->is_live && (code->prefix_count > 0 || code->binds_address))
-		return reason_set(&call->reason, EEXIST,
-			"node %s is live in realm %s, and joining again keeps its prefixes; leave "
-			"prefixes and bind_address out, or revoke it first",
-			code->name, realm->name);
 	return 0;
 }
 
@@ -178,6 +187,16 @@ prefixes_json(const struct registry_code *code)
 	return list;
 }
 
+static json_t *
+roles_json(const struct registry_code *code)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < code->role_count; i++)
+		json_array_append_new(list, json_string(code->roles[i]));
+	return list;
+}
+
 /* Everything but the secret, which is not even known here. */
 static json_t *
 code_json(const struct registry_code *code)
@@ -186,11 +205,11 @@ code_json(const struct registry_code *code)
 	json_t *item;
 
 	snprintf(id, sizeof(id), "%016llx", (unsigned long long)code->id);
-	item = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:o, s:b, s:b, s:i}", "name", code->name,
-		"id", id, "state", state_text(code), "made_s", (json_int_t)code->made_s,
+	item = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:o, s:o, s:b, s:b, s:i}", "name",
+		code->name, "id", id, "state", state_text(code), "made_s", (json_int_t)code->made_s,
 		"expires_s", (json_int_t)code->expires_s, "who", code->who, "prefixes",
-		prefixes_json(code), "bind_address", code->binds_address, "close_old",
-		code->closes_old, "wrong", (int)code->wrong);
+		prefixes_json(code), "roles", roles_json(code), "bind_address", code->binds_address,
+		"close_old", code->closes_old, "wrong", (int)code->wrong);
 	if (code->suite != 0)
 		json_object_set_new(item, "suite", json_integer(code->suite));
 	if (code->state == REGISTRY_CODE_CLAIMED) {
@@ -275,7 +294,8 @@ run_node_uninvite(struct verb_call *call)
 
 const struct verb verbs_enrol[] = {
 	{"node.invite", run_node_invite, VERB_CHANGES | VERB_TELLS_SECRET,
-		{"realm", "name", "prefixes", "ttl_s", "suite", "bind_address", "close_old", NULL}},
+		{"realm", "name", "prefixes", "roles", "ttl_s", "suite", "bind_address",
+			"close_old", NULL}},
 	{"node.invites", run_node_invites, 0, {"realm", "after", NULL}},
 	{"node.uninvite", run_node_uninvite, VERB_CHANGES, {"realm", "name", NULL}},
 	{NULL, NULL, 0, {NULL}},

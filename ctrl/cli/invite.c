@@ -104,6 +104,7 @@ enum {
 	INVITE_TTL,
 	INVITE_SUITE,
 	INVITE_CLOSE,
+	INVITE_ROLE,
 };
 
 static const struct cli_option invite_options[] = {
@@ -112,6 +113,7 @@ static const struct cli_option invite_options[] = {
 		"it joins from there and sends from there only; may be given 16 times"},
 	{"bind-address", INVITE_BIND, NULL,
 		"the address it joins from becomes the only one it may send from"},
+	{"role", INVITE_ROLE, "ROLE", "a role of the node; may be given 8 times"},
 	{"suite", INVITE_SUITE, "SUITE",
 		"cmac128, cmac256, sealed128 (default; again: as now) or sealed256"},
 	{"close-old", INVITE_CLOSE, NULL, "older keys of the node end when it has joined"},
@@ -129,16 +131,17 @@ invite_ttl(struct cli *cli, json_t *arguments, const char *value)
 	return CLI_DONE;
 }
 
+/* One more for the list `name`. */
 static int
-invite_prefix(json_t *arguments, const char *value)
+invite_append(json_t *arguments, const char *name, const char *value)
 {
-	json_t *prefixes = json_object_get(arguments, "prefixes");
+	json_t *list = json_object_get(arguments, name);
 
-	if (!prefixes) {
-		prefixes = json_array();
-		json_object_set_new(arguments, "prefixes", prefixes);
+	if (!list) {
+		list = json_array();
+		json_object_set_new(arguments, name, list);
 	}
-	json_array_append_new(prefixes, json_string(value));
+	json_array_append_new(list, json_string(value));
 	return CLI_DONE;
 }
 
@@ -152,7 +155,9 @@ invite_take(struct cli *cli, void *context, int id, const char *value)
 	case INVITE_TTL:
 		return invite_ttl(cli, arguments, value);
 	case INVITE_PREFIX:
-		return invite_prefix(arguments, value);
+		return invite_append(arguments, "prefixes", value);
+	case INVITE_ROLE:
+		return invite_append(arguments, "roles", value);
 	case INVITE_SUITE:
 		if (value_suite(value, &suite))
 			return cli_bad_value(

@@ -400,9 +400,6 @@ test_live_node_gets_a_further_key(void **state)
 
 	(void)state;
 	verb_must("node.add", "{\"realm\":\"lab\",\"name\":\"n1\",\"prefixes\":[\"10.0.0.0/24\"]}");
-	assert_null(verb("node.invite",
-		"{\"realm\":\"lab\",\"name\":\"n1\",\"prefixes\":[\"10.0.0.0/8\"]}"));
-	assert_int_equal(reason.error, EEXIST);
 	code = invite("{\"realm\":\"lab\",\"name\":\"n1\"}");
 	assert_int_equal(ask(&node, &code, "n1", "10.0.0.9"), JOIN_WELCOME);
 	key_is(&node, "n1", 2);
@@ -410,13 +407,17 @@ test_live_node_gets_a_further_key(void **state)
 	assert_int_equal(known.epoch_count, 2);
 	assert_int_equal(known.epochs[1].not_after_s, UINT32_MAX);
 	assert_int_equal(known.prefix_count, 1);
-	code = invite("{\"realm\":\"lab\",\"name\":\"n1\",\"close_old\":true}");
+	code = invite("{\"realm\":\"lab\",\"name\":\"n1\",\"close_old\":true,"
+		      "\"prefixes\":[\"10.0.0.0/8\",\"fd00::/8\"],\"roles\":[\"gpu\"]}");
 	node = node_make();
 	assert_int_equal(ask(&node, &code, "n1", "10.0.0.9"), JOIN_WELCOME);
 	key_is(&node, "n1", 3);
 	known = find("n1");
 	assert_true(known.epochs[1].not_after_s <= (uint32_t)time(NULL));
 	assert_int_equal(known.epochs[0].not_after_s, UINT32_MAX);
+	assert_int_equal(known.prefix_count, 2);
+	assert_int_equal(known.role_count, 1);
+	assert_string_equal(known.roles[0], "gpu");
 }
 
 /* ---- who does not know the code ---- */
