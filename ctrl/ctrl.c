@@ -14,6 +14,7 @@
 #include "ctrl/admin.h"
 #include "ctrl/audit.h"
 #include "ctrl/clock.h"
+#include "ctrl/clones.h"
 #include "ctrl/consumers.h"
 #include "ctrl/enrol.h"
 #include "ctrl/inventory.h"
@@ -347,7 +348,9 @@ supervise_begin(struct ctrl *ctrl, struct reason *reason)
 	ctrl->supervise = supervise_create(&supervise);
 	ctrl->uptake = uptake_create(ctrl->base, ctrl->keys, worker_stuck, ctrl);
 	ctrl->inventory = inventory_create(ctrl);
-	if (ctrl->supervise == NULL || ctrl->uptake == NULL || ctrl->inventory == NULL)
+	ctrl->clones = clones_create(ctrl);
+	if (ctrl->supervise == NULL || ctrl->uptake == NULL || ctrl->inventory == NULL ||
+		ctrl->clones == NULL)
 		return reason_set(reason, ENOMEM, "no memory for the supervisor");
 	return 0;
 }
@@ -534,6 +537,7 @@ second_due(evutil_socket_t fd, short what, void *context)
 	meters_second(ctrl->meters);
 	rotation_second(ctrl);
 	log_tell(false);
+	clones_tick(ctrl->clones);
 	if (ctrl->enrol != NULL)
 		enrol_tick(ctrl->enrol);
 }
@@ -673,6 +677,7 @@ ctrl_fini(struct ctrl *ctrl)
 	admin_destroy(ctrl->admin);
 	members_end(ctrl);
 	metrics_destroy(ctrl->metrics);
+	clones_destroy(ctrl->clones);
 	enrol_destroy(ctrl->enrol);
 	if (ctrl->second != NULL)
 		event_free(ctrl->second);

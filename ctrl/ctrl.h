@@ -34,6 +34,7 @@ struct rollout;
 struct whitelists;
 struct meters;
 struct metrics;
+struct clones;
 struct enrol;
 
 struct ctrl {
@@ -71,6 +72,7 @@ struct ctrl {
 	struct members *members;
 	struct metrics *metrics;
 	struct enrol *enrol; /* NULL: off */
+	struct clones *clones;
 	struct event *signals[3];
 	struct event *second;
 	uint64_t started_us;      /* real-time clock */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Verbs about join codes (docs/enrolment.md). */
+/* Verbs about join codes and clones (docs/enrolment.md). */
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -7,15 +7,17 @@
 #include <time.h>
 
 #include "ctrl/address.h"
+#include "ctrl/clones.h"
 #include "ctrl/enrol.h"
 #include "ctrl/registry_codes.h"
 #include "ctrl/verbs_priv.h"
 #include "wire/cred.h"
 
-#define TTL_DEFAULT_S  600u
-#define TTL_MAX_S      (7u * 86400)
-#define LIST_CODES_MAX 1024u
-#define ID_TEXT_SIZE   17u
+#define TTL_DEFAULT_S   600u
+#define TTL_MAX_S       (7u * 86400)
+#define LIST_CODES_MAX  1024u
+#define LIST_METERS_MAX 131072u /* looked at for one answer: a few milliseconds */
+#define ID_TEXT_SIZE    17u
 
 /* ---- node.invite ---- */
 
@@ -292,11 +294,94 @@ run_node_uninvite(struct verb_call *call)
 	return error;
 }
 
+/* ---- node.clones ---- */
+
+struct evidence {
+	const struct ctrl *ctrl;
+	unsigned realm_index;
+	uint32_t node; /* the next to be looked at */
+	json_t *clones;
+	struct reason *reason;
+};
+
+static json_t *
+clone_json(const struct registry_node *node, const struct clone_view *view)
+{
+	char source[ADDRESS_TEXT_SIZE];
+	json_t *item = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "node",
+		(json_int_t)node->node, "name", node->name, "state", verb_node_state(node),
+		"incarnation", (json_int_t)view->incarnation, "since_us",
+		(json_int_t)(view->since_us & INT64_MAX), "count", (json_int_t)view->count,
+		"collisions", (json_int_t)view->collisions, "last_us",
+		(json_int_t)(view->last_us & INT64_MAX));
+
+	if (view->count > 0) {
+		address_format(source, view->source, 128, 1);
+		json_object_set_new(
+			item, "other_incarnation", json_integer((json_int_t)view->other));
+		json_object_set_new(item, "source", json_string(source));
+	}
+	return item;
+}
+
+/* Looks at LIST_METERS_MAX meters at most. 0 or -errno. */
+static int
+evidence_collect(struct evidence *evidence)
+{
+	const struct ctrl *ctrl = evidence->ctrl;
+	const struct config_realm *realm = &ctrl->config->realms[evidence->realm_index];
+	struct meters_header *meters = shared_meters(&ctrl->shared);
+	struct registry_node node;
+	struct clone_view view;
+	int error;
+
+	for (unsigned i = 0; i < LIST_METERS_MAX && evidence->node <= realm->nodes_max &&
+			     json_array_size(evidence->clones) < LIST_CODES_MAX;
+		i++, evidence->node++) {
+		uint32_t slot = ctrl->bases[evidence->realm_index] + evidence->node;
+
+		if (!clones_view(meters_node(meters, slot), &view))
+			continue;
+		error = registry_node_find(ctrl->registry, realm->id, realm->name, NULL,
+			evidence->node, &node, evidence->reason);
+		if (error == 0)
+			json_array_append_new(evidence->clones, clone_json(&node, &view));
+		else if (error != -ENOENT)
+			return error;
+	}
+	return 0;
+}
+
+static int
+run_node_clones(struct verb_call *call)
+{
+	struct evidence evidence = {.ctrl = call->ctrl, .reason = &call->reason};
+	const struct config_realm *realm;
+	uint32_t after = 0;
+	int error = verb_arg_realm(call, &evidence.realm_index);
+
+	if (error == 0)
+		error = verb_arg_number(call, "after", 0, UINT32_MAX - 1, &after);
+	if (error != 0)
+		return error;
+	realm = &call->ctrl->config->realms[evidence.realm_index];
+	evidence.node = after + 1;
+	evidence.clones = json_array();
+	error = evidence_collect(&evidence);
+	call->result = json_pack("{s:s, s:o}", "policy", config_clones_text(realm->clones),
+		"clones", evidence.clones);
+	if (evidence.node <= realm->nodes_max)
+		json_object_set_new(
+			call->result, "next", json_integer((json_int_t)evidence.node - 1));
+	return error;
+}
+
 const struct verb verbs_enrol[] = {
 	{"node.invite", run_node_invite, VERB_CHANGES | VERB_TELLS_SECRET,
 		{"realm", "name", "prefixes", "roles", "ttl_s", "suite", "bind_address",
 			"close_old", NULL}},
 	{"node.invites", run_node_invites, 0, {"realm", "after", NULL}},
+	{"node.clones", run_node_clones, 0, {"realm", "after", NULL}},
 	{"node.uninvite", run_node_uninvite, VERB_CHANGES, {"realm", "name", NULL}},
 	{NULL, NULL, 0, {NULL}},
 };

@@ -42,6 +42,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_node_invite,
 	&verb_node_invites,
 	&verb_node_uninvite,
+	&verb_node_clones,
 	&verb_join,
 	&verb_policy_apply,
 	&verb_policy_check,

@@ -69,6 +69,7 @@ struct join {
 	uint8_t request[JOIN_REQUEST_SIZE];
 	uint8_t answer[JOIN_SEALED_SIZE];
 	char trouble[256]; /* why the last attempt came to nothing */
+	bool is_warned;    /* it is worse than a later one can be */
 };
 
 static uint64_t
@@ -260,6 +261,8 @@ static int __attribute__((format(printf, 2, 3))) trouble(struct join *join, cons
 {
 	va_list arguments;
 
+	if (join->is_warned)
+		return -1;
 	va_start(arguments, format);
 	vsnprintf(join->trouble, sizeof(join->trouble), format, arguments);
 	va_end(arguments);
@@ -413,6 +416,7 @@ sealed_take(struct join *join)
 			"something between here and %s changes what is sent, or the code is "
 			"another gateway's",
 			join->host);
+		join->is_warned = true;
 		return CLI_GO;
 	}
 	switch (secrets->body.status) {

@@ -37,6 +37,7 @@ extern const struct cli_verb verb_beacon;
 extern const struct cli_verb verb_node_invite;
 extern const struct cli_verb verb_node_invites;
 extern const struct cli_verb verb_node_uninvite;
+extern const struct cli_verb verb_node_clones;
 extern const struct cli_verb verb_join;
 extern const struct cli_verb verb_policy_apply;
 extern const struct cli_verb verb_policy_check;

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Clones as control sees them: evidence that grows is told and counted once per node, a realm that
+ * says so suspends, and a node that was resumed stays so until there is new evidence. The evidence
+ * itself is the dataplane's and is tried there; here it is written by hand.
+ */
+#include "tests/unit/ctrl/ctrl_fixture.h"
+
+#include <jansson.h>
+
+#include "ctrl/clones.h"
+#include "ctrl/ctrl.h"
+#include "ctrl/verbs.h"
+
+static struct ctrl ctrl;
+static struct reason reason;
+
+static void
+gateway_start(void)
+{
+	const struct starter_config starter = {.program = "/bin/false"};
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"run_dir: %s/run\nstate_dir: %s/state\n"
+		"users: {control: 61001, dataplane: 61002}\n"
+		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
+		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
+		"realms:\n"
+		"  - {name: lab, id: 7, nodes_max: 80, window_bits: 64}\n"
+		"  - {name: strict, id: 8, nodes_max: 80, window_bits: 64, clones: suspend}\n"
+		"metrics: {listen: \"off\"}\n",
+		fixture_dir, fixture_dir);
+	fixture_write_text("c.yaml", text);
+	memset(&ctrl, 0, sizeof(ctrl));
+	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
+	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
+	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
+		fail_msg("%s", reason.text);
+}
+
+static int
+setup(void **state)
+{
+	const uint8_t master[32] = {9};
+
+	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
+		mkdir(fixture_path("state"), 0700) != 0)
+		return -1;
+	fixture_write("state/lab.master", master, sizeof(master), 0600);
+	fixture_write("state/strict.master", master, sizeof(master), 0600);
+	gateway_start();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	ctrl_fini(&ctrl);
+	config_destroy(ctrl.config);
+	starter_stop(&ctrl.starter);
+	return fixture_teardown(state);
+}
+
+static json_t *
+verb(const char *name, const char *arguments)
+{
+	struct verb_call call = {.ctrl = &ctrl, .args = json_loads(arguments, 0, NULL)};
+	int error;
+
+	assert_non_null(call.args);
+	error = verb_run(&call, name);
+	json_decref(call.args);
+	if (error != 0)
+		fail_msg("%s: %s", name, call.reason.text);
+	return call.result;
+}
+
+static void
+add(const char *realm, const char *name)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "{\"realm\":\"%s\",\"name\":\"%s\"}", realm, name);
+	json_decref(verb("node.add", text));
+}
+
+static struct meter_node *
+meter(unsigned realm_index, uint32_t node)
+{
+	return meters_node(shared_meters(&ctrl.shared), ctrl.bases[realm_index] + node);
+}
+
+/* As the dataplane writes it. */
+static void
+evidence(unsigned realm_index, uint32_t node, uint32_t count, uint32_t collisions)
+{
+	struct meter_node *to = meter(realm_index, node);
+	const uint8_t source[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9};
+	uint64_t words[2];
+
+	memcpy(words, source, sizeof(words));
+	atomic_store(&to->incarnation, 2000);
+	atomic_store(&to->incarnation_since_us, 5000000);
+	atomic_store(&to->clone_incarnation, 1000);
+	atomic_store(&to->clone_source[0], words[0]);
+	atomic_store(&to->clone_source[1], words[1]);
+	atomic_store(&to->clone_last_us, 6000000);
+	atomic_store(&to->clone_count, count);
+	atomic_store(&to->collisions, collisions);
+}
+
+static struct registry_node
+find(uint32_t realm, uint32_t id)
+{
+	struct registry_node node;
+
+	assert_int_equal(
+		registry_node_find(ctrl.registry, realm, "?", NULL, id, &node, &reason), 0);
+	return node;
+}
+
+static void
+test_reported_and_not_touched(void **state)
+{
+	json_t *result, *item;
+
+	(void)state;
+	add("lab", "n1");
+	add("lab", "n2");
+	clones_tick(ctrl.clones);
+	assert_int_equal(clones_count(ctrl.clones, 0), 0);
+	evidence(0, 2, 3, 0);
+	clones_tick(ctrl.clones);
+	clones_tick(ctrl.clones);
+	assert_int_equal(clones_count(ctrl.clones, 0), 1);
+	evidence(0, 2, 4, 1);
+	clones_tick(ctrl.clones);
+	assert_int_equal(clones_count(ctrl.clones, 0), 1);
+	assert_int_equal(clones_count(ctrl.clones, 1), 0);
+	assert_false(find(7, 2).is_suspended);
+	result = verb("node.clones", "{\"realm\":\"lab\"}");
+	assert_string_equal(json_string_value(json_object_get(result, "policy")), "report");
+	assert_int_equal(json_array_size(json_object_get(result, "clones")), 1);
+	assert_null(json_object_get(result, "next"));
+	item = json_array_get(json_object_get(result, "clones"), 0);
+	assert_string_equal(json_string_value(json_object_get(item, "name")), "n2");
+	assert_string_equal(json_string_value(json_object_get(item, "source")), "10.0.0.9");
+	assert_int_equal(json_integer_value(json_object_get(item, "incarnation")), 2000);
+	assert_int_equal(json_integer_value(json_object_get(item, "other_incarnation")), 1000);
+	assert_int_equal(json_integer_value(json_object_get(item, "count")), 4);
+	assert_int_equal(json_integer_value(json_object_get(item, "collisions")), 1);
+	json_decref(result);
+}
+
+static void
+test_suspended_where_the_realm_says_so(void **state)
+{
+	struct registry_node node;
+
+	(void)state;
+	add("strict", "n1");
+	add("strict", "n2");
+	evidence(1, 1, 0, 1);
+	clones_tick(ctrl.clones);
+	node = find(8, 1);
+	assert_true(node.is_live && node.is_suspended);
+	assert_string_equal(node.note, CLONES_NOTE);
+	assert_false(find(8, 2).is_suspended);
+	/* Resumed, it stays so: what was seen is seen. */
+	json_decref(verb("node.resume", "{\"realm\":\"strict\",\"name\":\"n1\"}"));
+	clones_tick(ctrl.clones);
+	assert_false(find(8, 1).is_suspended);
+	/* But not with new evidence. */
+	evidence(1, 1, 1, 1);
+	clones_tick(ctrl.clones);
+	assert_true(find(8, 1).is_suspended);
+}
+
+/* A slot that was another node's, a revoked node and a deleted one. */
+static void
+test_evidence_of_the_gone(void **state)
+{
+	(void)state;
+	add("strict", "n1");
+	add("strict", "n2");
+	json_decref(verb("node.revoke", "{\"realm\":\"strict\",\"name\":\"n1\"}"));
+	json_decref(verb("node.delete", "{\"realm\":\"strict\",\"name\":\"n2\"}"));
+	evidence(1, 1, 5, 0);
+	evidence(1, 2, 5, 0);
+	clones_tick(ctrl.clones);
+	assert_false(find(8, 1).is_suspended);
+	json_decref(verb("node.clones", "{\"realm\":\"strict\"}"));
+	/* The slot begins anew: its first evidence is news. */
+	evidence(1, 2, 0, 0);
+	clones_tick(ctrl.clones);
+	add("strict", "n3");
+	add("strict", "n2");
+	evidence(1, 2, 1, 0);
+	evidence(1, 3, 1, 0);
+	clones_tick(ctrl.clones);
+	for (uint32_t id = 3; id <= 4; id++) {
+		evidence(1, id, 2, 0);
+		clones_tick(ctrl.clones);
+		assert_true(find(8, id).is_suspended);
+	}
+}
+
+/* Many at once are told of in turns, and none is forgotten. */
+static void
+test_many_at_once(void **state)
+{
+	char name[16];
+
+	(void)state;
+	for (unsigned i = 1; i <= 40; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		add("strict", name);
+		evidence(1, i, 1, 0);
+	}
+	clones_tick(ctrl.clones);
+	assert_int_equal(clones_count(ctrl.clones, 1), CLONES_REPORT_MAX);
+	for (unsigned i = 0; i < 40 / CLONES_REPORT_MAX; i++)
+		clones_tick(ctrl.clones);
+	assert_int_equal(clones_count(ctrl.clones, 1), 40);
+	for (uint32_t i = 1; i <= 40; i++)
+		assert_true(find(8, i).is_suspended);
+}
+
+int
+main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_reported_and_not_touched),
+		TEST(test_suspended_where_the_realm_says_so),
+		TEST(test_evidence_of_the_gone),
+		TEST(test_many_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
