@@ -7,6 +7,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* A test writes between two loads of a copy here. */
+#ifndef MEMBERS_LOAD_STEP
+#define MEMBERS_LOAD_STEP() ((void)0)
+#endif
+
 /* A write takes some ten nanoseconds; its writer may lose its CPU in the middle of it. */
 #define READ_TRIES 1000
 
@@ -76,6 +81,7 @@ words_load(void *to, const void *from, size_t count)
 	uint64_t word;
 
 	for (size_t i = 0; i < count; i++) {
+		MEMBERS_LOAD_STEP();
 		word = atomic_load_explicit(&words[i], memory_order_relaxed);
 		memcpy((char *)to + i * 8, &word, 8);
 	}

@@ -2,7 +2,8 @@
 
 /*
  * The member table: what a reader copies is of one moment, whatever the writer does meanwhile, and
- * whoever reads events too slowly is told. Writer and readers of the storm are processes.
+ * whoever reads events too slowly is told. members.c is compiled in here with a hook that writes
+ * between any two loads of a copy; writer and readers of the storm are processes.
  */
 
 #include <setjmp.h>
@@ -19,7 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "verdict/members.h"
+static void load_step(void);
+#define MEMBERS_LOAD_STEP() load_step()
+#include "verdict/members.c"
 
 #define ENTRIES 64u
 
@@ -268,84 +271,211 @@ an_overrun_before_its_head_is_told(void **state)
 	table_drop(header);
 }
 
+/* ---- a writer between any two loads of a copy ---- */
+
+static struct {
+	struct members_header *header;
+	uint64_t *position; /* events are written instead of entry 0 */
+	unsigned at;        /* loads until it writes; 0: it does not */
+	unsigned writes;
+	uint64_t n;
+} between;
+
+static void
+load_step(void)
+{
+	struct members_entry entry;
+
+	if (between.at == 0 || --between.at != 0)
+		return;
+	between.writes++;
+	if (between.position != NULL) {
+		event_put(between.header, between.position);
+		return;
+	}
+	entry_make(&entry, ++between.n);
+	members_entry_write(between.header, 0, &entry);
+}
+
+static void
+between_begin(struct members_header *header, uint64_t *position, unsigned at)
+{
+	between.header = header;
+	between.position = position;
+	between.at = at;
+	between.writes = 0;
+}
+
+/* Whatever word the writer comes before, the copy is of one moment: the second. */
+static void
+a_write_within_a_copy_is_seen(void **state)
+{
+	struct members_header *header = table_make();
+	struct members_view view = view_make(header);
+	struct members_entry entry;
+
+	(void)state;
+	entry_make(&entry, between.n = 1000);
+	members_entry_write(header, 0, &entry);
+	for (unsigned at = 1; at <= ENTRY_WORDS; at++) {
+		between_begin(header, NULL, at);
+		assert_true(members_entry_read(&view, 0, &entry));
+		assert_int_equal(between.writes, 1);
+		assert_true(entry_is_whole(&entry));
+		assert_int_equal(entry.since_us, between.n);
+	}
+	table_drop(header);
+}
+
+/* The oldest event is written over while it is copied: lost, and told. */
+static void
+an_event_written_over_in_a_copy_is_told(void **state)
+{
+	struct members_header *header = table_make();
+	struct members_view view = view_make(header);
+	uint64_t written = 0, read;
+	struct members_event event;
+
+	(void)state;
+	for (unsigned i = 0; i < MEMBERS_EVENTS; i++)
+		event_put(header, &written);
+	members_publish(header, written);
+	for (unsigned at = 1; at <= EVENT_WORDS; at++) {
+		read = written - MEMBERS_EVENTS;
+		between_begin(header, &written, at);
+		assert_int_equal(members_event_read(&view, &read, &event), -EOVERFLOW);
+		assert_int_equal(between.writes, 1);
+		members_publish(header, written);
+	}
+	table_drop(header);
+}
+
 /* ---- a storm: one writer, readers that are other processes ---- */
 
-#define READERS 2u
-#define STORM   400000u
+#define READERS      2u
+#define COPIES       300000u /* of each reader */
+#define STORM_MAX    400000000u
+#define HOT          2u    /* entries that are written all the time */
+#define PUBLISH_EACH 4096u /* a quarter of the ring: a reader that sleeps is lapped */
 
-/* Until the writer says that it is done. Exit code 0: everything was whole and in order. */
-static int
-reader_run(const struct members_header *header, const _Atomic int *is_done)
+struct storm {
+	_Atomic uint32_t copies[READERS]; /* so far; the writer goes on until all have enough */
+	_Atomic uint32_t is_done;
+};
+
+static bool
+entries_are_whole(const struct members_view *view, uint64_t seen[HOT], _Atomic uint32_t *copies)
 {
-	struct members_view view;
-	uint64_t position = 0, seen[ENTRIES] = {0}, copies = 0;
 	struct members_entry entry;
+
+	for (uint32_t i = 0; i < HOT; i++) {
+		if (!members_entry_read(view, i, &entry) || entry.since_us == 0)
+			continue;
+		if (!entry_is_whole(&entry) || entry.since_us < seen[i])
+			return false;
+		seen[i] = entry.since_us;
+		atomic_fetch_add_explicit(copies, 1, memory_order_relaxed);
+	}
+	return true;
+}
+
+static bool
+event_is_whole(const struct members_event *event, uint64_t position)
+{
+	return event->time_us == position && event->node == (uint32_t)position;
+}
+
+static bool
+events_are_whole(const struct members_view *view, uint64_t *position)
+{
 	struct members_event event;
 	int rc;
 
+	while ((rc = members_event_read(view, position, &event)) == 1)
+		if (!event_is_whole(&event, *position - 1))
+			return false;
+	return rc == 0 || rc == -EOVERFLOW;
+}
+
+/* Until the writer says that it is done. Exit code 0: everything was whole and in order. */
+static int
+reader_run(const struct members_header *header, struct storm *storm, unsigned which)
+{
+	uint64_t position = 0, seen[HOT] = {0};
+	struct members_view view;
+
 	if (members_view_init(&view, header, members_size(ENTRIES)) != 0)
 		return 1;
-	while (!atomic_load(is_done) || copies == 0) {
-		for (uint32_t i = 0; i < 4; i++) {
-			if (!members_entry_read(&view, i, &entry) || entry.since_us == 0)
-				continue;
-			if (!entry_is_whole(&entry))
-				return 2;
-			if (entry.since_us < seen[i])
-				return 3;
-			seen[i] = entry.since_us;
-			copies++;
-		}
-		while ((rc = members_event_read(&view, &position, &event)) == 1)
-			if (event.time_us != position - 1 || event.node != (uint32_t)event.time_us)
-				return 4;
-		if (rc != 0 && rc != -EOVERFLOW)
-			return 5;
+	while (!storm->is_done) {
+		if (!entries_are_whole(&view, seen, &storm->copies[which]))
+			return 2;
+		if (!events_are_whole(&view, &position))
+			return 3;
 	}
 	return 0;
 }
 
+static bool
+has_enough(const struct storm *storm)
+{
+	for (unsigned i = 0; i < READERS; i++)
+		if (storm->copies[i] < COPIES)
+			return false;
+	return true;
+}
+
+static bool
+child_has_ended(void)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* Also ends if a reader has ended: its exit code tells. */
 static void
-storm_write(struct members_header *header)
+storm_write(struct members_header *header, struct storm *storm)
 {
 	struct members_entry entry;
 	uint64_t position = 0;
 
-	for (uint64_t n = 1; n <= STORM; n++) {
+	for (uint64_t n = 1; n < STORM_MAX; n++) {
 		entry_make(&entry, n);
-		members_entry_write(header, n & 3, &entry);
+		members_entry_write(header, n % HOT, &entry);
 		event_put(header, &position);
-		if ((n & 15) == 0)
-			members_publish(header, position);
+		if (n % PUBLISH_EACH != 0)
+			continue;
+		members_publish(header, position);
+		if (has_enough(storm) || child_has_ended())
+			break;
 	}
-	members_publish(header, position);
+	storm->is_done = 1;
 }
 
 static void
 a_storm_tears_nothing(void **state)
 {
 	struct members_header *header = table_make();
-	_Atomic int *is_done =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct storm *storm = mmap(
+		NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t readers[READERS];
 	int status;
 
 	(void)state;
-	assert_true(is_done != MAP_FAILED);
+	assert_true(storm != MAP_FAILED);
 	for (unsigned i = 0; i < READERS; i++) {
 		readers[i] = fork();
 		assert_true(readers[i] >= 0);
 		if (readers[i] == 0)
-			_exit(reader_run(header, is_done));
+			_exit(reader_run(header, storm, i));
 	}
-	storm_write(header);
-	atomic_store(is_done, 1);
+	storm_write(header, storm);
 	for (unsigned i = 0; i < READERS; i++) {
 		assert_int_equal(waitpid(readers[i], &status, 0), readers[i]);
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 0);
 	}
-	munmap((void *)(uintptr_t)is_done, 4096);
+	munmap(storm, sizeof(*storm));
 	table_drop(header);
 }
 
@@ -379,6 +509,8 @@ main(void)
 		cmocka_unit_test(a_full_ring_is_still_read),
 		cmocka_unit_test(an_overrun_is_told),
 		cmocka_unit_test(an_overrun_before_its_head_is_told),
+		cmocka_unit_test(a_write_within_a_copy_is_seen),
+		cmocka_unit_test(an_event_written_over_in_a_copy_is_told),
 		cmocka_unit_test(a_storm_tears_nothing),
 		cmocka_unit_test(states_have_texts),
 	};
