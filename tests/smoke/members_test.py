@@ -14,10 +14,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab import (CONSUMER_UID, GATEWAY4, GATEWAY6, NODE4, NODE6, UDP_PORT, Checks,  # noqa: E402
-                 Lab, LabError, run_test)
+                 Lab, LabError, now_us, run_test, with_field)
 
 PATIENCE_S = 60  # before something that must come is given up
 STRANGER_UID = 61099
+AT_ISSUED = 32  # in a credential
 
 
 class Sender:
@@ -151,6 +152,12 @@ def suspended(lab, checks, keys):
     sender.end()
 
 
+def renamed(lab, checks):
+    lab.credgate("node", "set", "lab", "n4", "--rename", "n44")
+    checks.check("n4 renamed: still up", "up", member(lab, "n44")["state"])
+    lab.credgate("node", "set", "lab", "n44", "--rename", "n4")
+
+
 def deleted(lab, checks, watcher):
     lab.credgate("node", "delete", "lab", "n3")
     checks.check("n3 deleted: not there", None, member(lab, "n3"))
@@ -171,10 +178,16 @@ def replayed(lab, checks, keys, refused):
     time.sleep(1)
     after = member(lab, "n3")
     checks.check("n3: a replay changes nothing", before["last_seen_us"], after["last_seen_us"])
-    other.sendto(lab.mint(keys["n3"], beacon=True, origin=NODE6), (GATEWAY4, UDP_PORT))
+    forged = with_field(lab.mint(keys["n3"], beacon=True), AT_ISSUED, ">Q", now_us())
+    other.sendto(forged, (GATEWAY4, UDP_PORT))
     wait_for(lambda: len(refused.find(*other.getsockname())) >= 2)
+    checks.check("n3: a forged beacon", "bad-tag", verdict(refused, other))
+    other.sendto(lab.mint(keys["n3"], beacon=True, origin=NODE6), (GATEWAY4, UDP_PORT))
+    wait_for(lambda: len(refused.find(*other.getsockname())) >= 3)
     checks.check("n3: an origin that is not the source", "wrong-origin", verdict(refused, other))
     time.sleep(1)
+    checks.check("n3: neither changes anything", before["last_seen_us"],
+                 member(lab, "n3")["last_seen_us"])
     checks.check("n3: it is no address of the node", None,
                  member(lab, "n3")["address6"])
 
@@ -274,6 +287,7 @@ def test(build):
         restarted(lab, checks, keys)
         suspended(lab, checks, keys)
         asked(lab, checks)
+        renamed(lab, checks)
         deleted(lab, checks, watcher)
         example(lab, checks, keys)
         watcher.end()
