@@ -254,6 +254,34 @@ def limits(ground, checks):
                  ground.send(late).get("accepted") == 6)
 
 
+RATE, BURST = 200, 20
+SHARED = f"limits: [{{default: aggregate, rate: {RATE}, burst: {BURST}}}]\n"
+
+
+def shared_rate(ground, checks):
+    """Two workers, whose load moves from node to node: together they keep to the rate."""
+    ground.policy(SHARED)
+    batches = [ground.mint(name, 400) for name in ("n1", "n2", "n3", "n4")]
+    sock = ground.lab.socket(4)
+    begin = time.monotonic()
+    for number, credential in enumerate(c for batch in batches for c in batch):
+        sock.sendto(credential, (GATEWAY4, UDP_PORT))
+        if number % 8 == 7:
+            time.sleep(0.01)
+    sent = sum(map(len, batches))
+    report = ground.limits_after(sent)
+    took_s = time.monotonic() - begin
+    shared = report["limits"][0]
+    checks.check("shared: every credential was counted", sent, shared["taken"] + shared["refused"])
+    most = RATE * took_s + BURST * (1 + len(batches)) + 2
+    checks.check("shared: at most what the rate and the bursts allow", True,
+                 shared["taken"] <= most)
+    checks.check("shared: and not just what one worker's first share allows", True,
+                 shared["taken"] >= BURST)
+    print(f"    {shared['taken']} of {sent} in {took_s:.1f} s at {RATE}/s")
+    ground.lab.credgate("policy", "remove", "lab")
+
+
 def test(build):
     checks = Checks()
     lab = Lab(build, workers=2, realm_extra=f"    whitelist: {WHITELIST}\n")
@@ -264,6 +292,7 @@ def test(build):
         whitelists(ground, checks)
         modes(ground, checks)
         limits(ground, checks)
+        shared_rate(ground, checks)
     return checks
 
 
