@@ -393,7 +393,7 @@ test_list_in_pieces(void **state)
 		pieces++;
 	} while (after != 0);
 	assert_true(count >= 560);
-	assert_int_equal(pieces, 2);
+	assert_true(pieces >= 2);
 }
 
 /* ---- hostile clients ---- */
