@@ -45,7 +45,7 @@ struct ctrl {
 	struct registry *registry;
 	struct audit *audit;
 	uint64_t whitelist_noted_us[TABLE_REALMS_MAX]; /* the fault that is in the audit log */
-	struct signature_rule signature; /* what is required */
+	struct signature_rule signature;               /* what is required */
 	struct secrets_realm secrets[TABLE_REALMS_MAX];
 	uint32_t bases[TABLE_REALMS_MAX];
 	bool was_used[TABLE_REALMS_MAX]; /* before this start: then a floor holds */
