@@ -41,32 +41,39 @@ node_overtaken(struct registry *registry, const struct mark_row *row, struct hig
 	return error;
 }
 
-static int
-node_reconcile(struct registry *registry, const struct mark_row *row, struct reason *reason)
-{
-	struct highwater_mark mark = highwater_find(registry->highwater, row->realm, row->node);
-	int error = 0;
-
-	if (mark.highest > row->highest || (row->is_live && mark.closed >= row->highest))
-		return node_overtaken(registry, row, mark, reason);
-	if (mark.highest < row->highest)
-		error = highwater_use(
-			registry->highwater, row->realm, row->node, row->highest, reason);
-	if (error == 0 && !row->is_live)
-		error = highwater_shut(
-			registry->highwater, row->realm, row->node, row->highest, reason);
-	/* Rotated since: what the file says is closed stays closed. */
-	if (error == 0 && row->is_live && mark.closed > 0)
-		error = registry_db_run(registry, reason, SQL_EPOCHS_CLOSE, "iii",
-			(int64_t)row->realm, (int64_t)row->node, (int64_t)mark.closed);
-	return error;
-}
-
 struct marks {
 	struct mark_row *rows;
 	size_t count;
 	size_t room;
+	struct highwater_line *lines; /* what the high-water file lacks: room for two per row */
+	size_t line_count;
 };
+
+static void
+line_note(struct marks *marks, const struct mark_row *row, bool is_closed)
+{
+	marks->lines[marks->line_count++] =
+		(struct highwater_line){row->realm, row->node, row->highest, is_closed};
+}
+
+static int
+node_reconcile(struct registry *registry, struct marks *marks, const struct mark_row *row,
+	struct reason *reason)
+{
+	struct highwater_mark mark = highwater_find(registry->highwater, row->realm, row->node);
+
+	if (mark.highest > row->highest || (row->is_live && mark.closed >= row->highest))
+		return node_overtaken(registry, row, mark, reason);
+	if (mark.highest < row->highest)
+		line_note(marks, row, false);
+	if (!row->is_live && mark.closed < row->highest)
+		line_note(marks, row, true);
+	/* Rotated since: what the file says is closed stays closed. */
+	if (row->is_live && mark.closed > 0)
+		return registry_db_run(registry, reason, SQL_EPOCHS_CLOSE, "iii",
+			(int64_t)row->realm, (int64_t)row->node, (int64_t)mark.closed);
+	return 0;
+}
 
 static int
 mark_append(struct marks *marks, sqlite3_stmt *row, struct reason *reason)
@@ -108,6 +115,24 @@ marks_read(struct registry *registry, struct marks *marks, struct reason *reason
 	return state;
 }
 
+/* A crash behind a mass revocation leaves very many lines to write: all with one sync. */
+static int
+marks_reconcile(struct registry *registry, struct marks *marks, struct reason *reason)
+{
+	int error = 0;
+
+	marks->lines = calloc(2 * marks->count + 1, sizeof(*marks->lines));
+	if (marks->lines == NULL)
+		return reason_set(reason, ENOMEM, "no memory for the registry's nodes");
+	for (size_t i = 0; error == 0 && i < marks->count; i++)
+		error = node_reconcile(registry, marks, &marks->rows[i], reason);
+	if (error == 0)
+		error = highwater_append(
+			registry->highwater, marks->lines, marks->line_count, reason);
+	free(marks->lines);
+	return error;
+}
+
 int
 registry_reconcile(struct registry *registry, struct reason *reason)
 {
@@ -119,8 +144,8 @@ registry_reconcile(struct registry *registry, struct reason *reason)
 		error = marks_read(registry, &marks, reason);
 	if (error == 0) {
 		error = registry_db_begin(registry, reason);
-		for (size_t i = 0; error == 0 && i < marks.count; i++)
-			error = node_reconcile(registry, &marks.rows[i], reason);
+		if (error == 0)
+			error = marks_reconcile(registry, &marks, reason);
 		error = registry_db_finish(registry, error, reason);
 	}
 	free(marks.rows);
