@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
+#include <string.h>
 
 #include "ctrl/cli/print.h"
 #include "ctrl/cli/request.h"
@@ -316,6 +317,24 @@ print_unwritten(const json_t *table)
 			count, count == 1 ? "" : "s");
 }
 
+/* Only what is wrong: a good log is nothing to look at. */
+static void
+print_audit(const json_t *audit)
+{
+	const char *alarm = json_string_value(json_object_get(audit, "alarm"));
+	uint64_t waiting = request_number(audit, "waiting");
+	char text[512];
+
+	if (alarm != NULL) {
+		print_escape(text, sizeof(text), alarm, strlen(alarm));
+		printf("AUDIT LOG  %s\n", text);
+	}
+	if (waiting > 0)
+		printf("           %" PRIu64 " lines wait for room; changes but revocations are "
+		       "refused\n",
+			waiting);
+}
+
 static void
 print_status(const struct cli *cli, const json_t *status)
 {
@@ -323,6 +342,7 @@ print_status(const struct cli *cli, const json_t *status)
 	print_dataplane(part(status, "dataplane"));
 	print_memory(part(status, "memory"), part(status, "table"));
 	print_unwritten(part(status, "table"));
+	print_audit(part(status, "audit"));
 	print_ports(cli, part(status, "ports"));
 	print_workers(cli, part(status, "workers"),
 		request_number(part(status, "dataplane"), "cycles_hz"));

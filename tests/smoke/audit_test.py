@@ -152,6 +152,8 @@ def damaged_start(lab, checks):
     lab.start_daemon()
     alarm = lab.json("status")["audit"]["alarm"]
     checks.check("an alarm in the status", True, "not as it was left" in (alarm or ""))
+    checks.check("for people, too", True,
+                 b"AUDIT LOG  the audit log is not as it was left" in lab.credgate("status").stdout)
     checks.check("a new file", 2, len(log_files(lab)))
     code, text = verify(lab)
     checks.check("the damage is found later", (TAMPERED, True), (code, f"{path}:3: " in text))
