@@ -183,6 +183,8 @@ config_print(const struct config *config, FILE *out)
 			config->groups[i].reader.uid, config->groups[i].reader.gid);
 	endpoint_format(listen, &config->metrics.listen);
 	fprintf(out, "metrics: %s\n", config->metrics.is_off ? "off" : listen);
+	endpoint_format(listen, &config->enrol);
+	fprintf(out, "enrol: %s\n", config->enrol.port == 0 ? "off" : listen);
 	for (unsigned i = 0; i < config->warning_count; i++)
 		fprintf(out, "warning: %s\n", config->warnings[i]);
 }

@@ -148,6 +148,7 @@ static void (*const nouns[])(struct metrics_text *text, const struct ctrl *ctrl)
 	metrics_limits_write,
 	metrics_whitelists_write,
 	metrics_audit_write,
+	metrics_enrol_write,
 	metrics_groups_write,
 	table_write,
 	memory_write,

@@ -26,6 +26,7 @@ void metrics_members_write(struct metrics_text *text, const struct ctrl *ctrl);
 void metrics_limits_write(struct metrics_text *text, const struct ctrl *ctrl);
 void metrics_whitelists_write(struct metrics_text *text, const struct ctrl *ctrl);
 void metrics_audit_write(struct metrics_text *text, const struct ctrl *ctrl);
+void metrics_enrol_write(struct metrics_text *text, const struct ctrl *ctrl); /* metrics_enrol.c */
 
 static inline uint64_t
 metrics_load(const _Atomic uint64_t *counter)

@@ -7,8 +7,10 @@
 #include "ctrl/address.h"
 #include "ctrl/audit.h"
 #include "ctrl/clock.h"
+#include "ctrl/clones.h"
 #include "ctrl/consumers.h"
 #include "ctrl/ctrl.h"
+#include "ctrl/enrol.h"
 #include "ctrl/version.h"
 #include "ctrl/whitelist.h"
 #include "verdict/ring.h"
@@ -177,8 +179,8 @@ realms_make(const struct ctrl *ctrl)
 		struct keytable_counts counts = keytable_counts(ctrl->keys, i);
 
 		json_array_append_new(list,
-			json_pack(
-				"{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:s, s:o, s:b, s:o}",
+			json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:s, s:o, s:b, "
+				  "s:o, s:I}",
 				"name", realm->name, "id", (json_int_t)realm->id, "nodes",
 				(json_int_t)counts.live, "revoked", (json_int_t)counts.revoked,
 				"nodes_max", (json_int_t)realm->nodes_max, "mode",
@@ -189,7 +191,8 @@ realms_make(const struct ctrl *ctrl)
 				ctrl->secrets[i].fingerprint, "floor_us",
 				number(ctrl->floors_us[i]), "mode_live",
 				ctrl->modes.settings[i].is_live, "whitelist",
-				whitelist_make(ctrl, i)));
+				whitelist_make(ctrl, i), "clones",
+				(json_int_t)clones_count(ctrl->clones, i)));
 	}
 	return list;
 }
@@ -279,13 +282,31 @@ memory_make(const struct ctrl *ctrl)
 		number(ctrl->shared.rings_bytes), "hugepages", ctrl->shared.table.is_huge);
 }
 
+/* null: nodes cannot join. */
+static json_t *
+enrol_make(const struct ctrl *ctrl)
+{
+	char listen[ENDPOINT_TEXT_SIZE];
+	struct enrol_counts counts;
+
+	if (ctrl->enrol == NULL)
+		return json_null();
+	endpoint_format(listen, &ctrl->config->enrol);
+	counts = enrol_counts(ctrl->enrol);
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o}", "listen", listen, "connections",
+		(int)counts.open, "accepted", number(counts.accepted), "put_off",
+		number(counts.put_off), "requests", number(counts.requests), "joined",
+		number(counts.joined));
+}
+
 json_t *
 status_make(const struct ctrl *ctrl)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o}", "gateway",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "gateway",
 		gateway_make(ctrl), "dataplane", dataplane_make(ctrl), "ports",
 		ports_make(ctrl->config), "workers", workers_make(ctrl), "realms",
 		realms_make(ctrl), "groups", groups_make(ctrl), "observers",
 		(int)consumers_count(ctrl->consumers, TABLE_GROUPS_MAX), "table", table_make(ctrl),
-		"memory", memory_make(ctrl), "audit", audit_json(ctrl->audit));
+		"memory", memory_make(ctrl), "audit", audit_json(ctrl->audit), "enrol",
+		enrol_make(ctrl));
 }
