@@ -5,9 +5,12 @@ dataplane now and then, and accounts for every credential: accepted, or refused 
 true at that time. The seed it prints repeats its choices: soak.py --seed N --seconds S."""
 
 import argparse
+import errno
+import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +23,9 @@ from lab import GATEWAY4, NODE4, UDP_PORT, Checks, Lab, LabError, need_root  # n
 from world import Node, Policy, Timeline, World  # noqa: E402
 
 NODES = 8
-EPOCHS_MAX = 5  # live at once; the gateway takes 8
+EPOCHS_LIVE = 8  # of a node at once
+EPOCHS_MAX = 5  # so many here, that no rotation finds no room
+KILL_S = 15  # about so often the dataplane is killed
 SLOTS_OF_NODE = 3  # keys that a node sends with at once
 DEAD_SENDS_S = 1.5  # how long a node goes on with a key that is refused for good
 ELSEWHERE = "10.99.0.0/16"
@@ -79,40 +84,64 @@ class Sender:
         return self.process.wait(10)
 
 
+class Admin:
+    """The admin socket, a request at a time (docs/admin-protocol.md)."""
+
+    def __init__(self, lab):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(60)
+        self.socket.connect(os.path.join(lab.run_dir, "admin.sock"))
+        self.lines = self.socket.makefile("r", encoding="utf-8")
+
+    def ask(self, verb, **args):
+        """(result, 0) or (None, errno and text)."""
+        self.socket.sendall(json.dumps({"verb": verb, "args": args}).encode() + b"\n")
+        answer = json.loads(self.lines.readline())
+        if answer["ok"]:
+            return answer.get("result"), 0, ""
+        return None, answer["errno"], answer["error"]
+
+    def has(self, verb):
+        """Is there such a verb? Every verb would miss its realm."""
+        return self.ask(verb)[1] != errno.ENOSYS
+
+    def do(self, verb, **args):
+        result, error, text = self.ask(verb, **args)
+        if error:
+            raise LabError(f"{verb} {args}: {text}")
+        return result
+
+
 class Soak:
     def __init__(self, lab, seed, rate):
+        self.admin = Admin(lab)
         self.lab, self.random = lab, random.Random(seed)
         self.sender = Sender(lab, rate)
         self.timeline = Timeline(World(), mono_us())
         self.slots = {}  # slot: (node number, epoch, when its key died or None)
         self.outages, self.kills = [], 0
-        self.has_policy = self.knows("policy apply")
+        self.surprises = []  # changes that left other epochs than they should have
         self.changes = [
             (6, self.rotate), (4, self.suspend), (6, self.resume), (2, self.revoke),
             (4, self.add_again), (1, self.delete), (2, self.move), (3, self.move_home),
             (3, self.set_mode), (3, self.set_whitelist), (3, self.set_audiences),
-            (1, self.kill_dataplane), (1, self.look),
+            (1, self.look), (2, self.realm_rotate), (3, self.realm_retire),
+            (2, self.realm_rollback), (2, self.node_retire), (1, self.node_rollback),
         ]
-        if self.has_policy:
-            self.changes += [(5, self.apply_policy), (2, self.policy_rollback)]
-
-    def knows(self, verb):
-        return self.lab.credgate("help", *verb.split(), check=False).returncode == 0
+        if self.admin.has("policy.apply"):
+            self.changes += [(5, self.apply_policy), (1, self.remove_policy)]
 
     # ---- how a change is made ----
 
     def now(self):
         return self.timeline.worlds[-1]
 
-    def ask(self, *arguments):
-        """A command whose change is in force when it ends; (asked, answered, output)."""
+    def change(self, title, world, verb, **args):
+        """A change that is in force when it is answered."""
         asked_us = mono_us()
-        output = self.lab.credgate(*arguments).stdout
-        return asked_us, mono_us(), output
-
-    def change(self, name, world, *arguments):
-        asked_us, answered_us, _ = self.ask(*arguments)
-        self.timeline.add(name, world, asked_us, answered_us)
+        result = self.admin.do(verb, realm="lab", **args)
+        self.timeline.add(title, world, asked_us, mono_us())
+        return result
 
     def pick(self, *states):
         """Any node in one of these states, or None."""
@@ -124,13 +153,24 @@ class Soak:
     def start_key(self, node, epoch):
         """The node takes its newest key: the file's name stays, and so does its serial state."""
         path = os.path.join(self.lab.keys_dir, f"{node.number}.key")
-        self.lab.credgate("node", "key", "lab", node.name, "-o", path + ".new")
+        text = self.admin.do("node.key", realm="lab", name=node.name, epoch=epoch)["key"]
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w",
+                  encoding="ascii") as file:
+            file.write(text)
         os.rename(path + ".new", path)
         slot = self.sender.add(path)
         self.sender.wait_open(slot)
         if self.sender.open[slot] != (node.number, epoch):
             raise LabError(f"the key is of {self.sender.open[slot]}, not {(node.number, epoch)}")
         self.slots[slot] = [node.number, epoch, None]
+
+    def start_new_keys(self):
+        """Every node has its newest key, whatever gave it that."""
+        for node in self.now().nodes.values():
+            if node.state in ("live", "suspended") and node.epochs and \
+                    not any(own[:2] == [node.number, max(node.epochs)]
+                            for own in self.slots.values()):
+                self.start_key(node, max(node.epochs))
 
     def stop_old_keys(self):
         """Nodes move on to their newest keys; dead ones are tried a little longer."""
@@ -156,7 +196,7 @@ class Soak:
         """A new node, or a revoked or deleted one again: with a key above all it ever had."""
         world = self.timeline.next_world()
         asked_us = mono_us()
-        made = self.lab.json("node", "add", "lab", name, "--prefix", NODE4)
+        made = self.admin.do("node.add", realm="lab", name=name, prefixes=[NODE4])
         answered_us = mono_us()
         for old in world.nodes.values():
             if old.name == name:
@@ -164,19 +204,66 @@ class Soak:
         node = Node(name, made["node"], made["epoch"])
         world.nodes[node.number] = node
         self.timeline.add(f"add {name}", world, asked_us, answered_us)
-        self.start_key(node, made["epoch"])
+
+    def keys_change(self, title, verb, is_right, **args):
+        """Asks for a change of epochs, and the registry for what is live then; `is_right` compares
+        a node's epochs before and after."""
+        before, asked_us = self.now(), mono_us()
+        _, error, text = self.admin.ask(verb, realm="lab", **args)
+        if error in (errno.ENOENT, errno.ENOSPC):
+            return  # nothing to take back, or no room for another epoch
+        if error:
+            raise LabError(f"{verb} {args}: {text}")
+        answered_us, world = mono_us(), self.timeline.next_world()
+        for listed in self.admin.do("node.list", realm="lab")["nodes"]:
+            node, old = world.nodes[listed["node"]], before.nodes[listed["node"]].epochs
+            if listed["state"] == "revoked":
+                continue
+            node.epochs = {epoch["epoch"] for epoch in listed["epochs"]}
+            is_meant = args.get("name") in (None, node.name)
+            if not (is_right(old, node.epochs) if is_meant else node.epochs == old):
+                self.surprises.append(f"{title}: {node.name} had {old}, has {node.epochs}")
+        self.timeline.add(title, world, asked_us, answered_us)
+
+    @staticmethod
+    def has_one_more(old, new):
+        """A newest one beside the old ones, but for those too far behind."""
+        newest = max(new)
+        return newest == max(old) + 1 or newest > max(old) and \
+            new == {newest} | {epoch for epoch in old if epoch > newest - EPOCHS_LIVE}
 
     def rotate(self):
         node = self.pick("live")
-        if node is None or len(node.epochs) >= EPOCHS_MAX:
-            return
-        world = self.timeline.next_world()
-        asked_us = mono_us()
-        made = self.lab.json("node", "rotate", "lab", node.name)
-        answered_us = mono_us()
-        world.nodes[node.number].epochs.add(made["epoch"])
-        self.timeline.add(f"rotate {node.name}", world, asked_us, answered_us)
-        self.start_key(node, made["epoch"])
+        if node is not None and len(node.epochs) < EPOCHS_MAX:
+            self.keys_change(f"rotate {node.name}", "node.rotate", self.has_one_more,
+                             name=node.name)
+
+    def realm_rotate(self):
+        if max(len(n.epochs) for n in self.now().nodes.values()) < EPOCHS_MAX:
+            self.keys_change("rotate the realm", "realm.rotate", self.has_one_more,
+                             master=self.random.random() < 0.2)
+
+    def realm_retire(self):
+        self.keys_change("retire", "realm.retire", lambda old, new: new == {max(old)},
+                         force=True, final=self.random.random() < 0.5)
+
+    def node_retire(self):
+        node = self.pick("live")
+        if node is not None:
+            self.keys_change(f"retire {node.name}", "node.retire",
+                             lambda old, new: new == {max(old)}, name=node.name, force=True)
+
+    def realm_rollback(self):
+        """Held epochs live again, or else the newest ones are closed."""
+        self.keys_change("roll back", "realm.rollback",
+                         lambda old, new: new >= old or new and new < old, force=True)
+
+    def node_rollback(self):
+        node = self.pick("live")
+        if node is not None:
+            self.keys_change(f"roll back {node.name}", "node.rollback",
+                             lambda old, new: new >= old or new and new < old,
+                             name=node.name, force=True)
 
     # ---- nodes ----
 
@@ -186,7 +273,7 @@ class Soak:
             return
         world = self.timeline.next_world()
         world.nodes[node.number].state = state
-        self.change(f"{verb} {node.name}", world, "node", verb, "lab", node.name)
+        self.change(f"{verb} {node.name}", world, f"node.{verb}", name=node.name)
 
     def suspend(self):
         self.set_state("suspend", "suspended", "live")
@@ -213,8 +300,8 @@ class Soak:
         node = self.random.choice(nodes)
         world = self.timeline.next_world()
         world.nodes[node.number].is_home = is_home
-        self.change(f"move {node.name}", world, "node", "set", "lab", node.name, "--prefix",
-                    NODE4 if is_home else ELSEWHERE)
+        self.change(f"move {node.name}", world, "node.set", name=node.name,
+                    prefixes=[NODE4 if is_home else ELSEWHERE])
 
     def move_home(self):
         self.move(True)
@@ -224,7 +311,7 @@ class Soak:
     def set_mode(self):
         world = self.timeline.next_world()
         world.mode = self.random.choice(["observe", "permissive", "enforce", "enforce"])
-        self.change(f"mode {world.mode}", world, "realm", "mode", "lab", world.mode)
+        self.change(f"mode {world.mode}", world, "realm.mode", mode=world.mode)
 
     def reload(self, name, world):
         """Writes the configuration, and the white list, as `world` says."""
@@ -239,7 +326,7 @@ class Soak:
             self.lab.settings[what] = [AUDIENCES[i] for i in sorted(ids - {0})]
         self.lab.settings["realm_extra"] = "    whitelist: whitelist\n" if names is not None else ""
         self.lab.write_config()
-        self.lab.credgate("reload")
+        self.admin.do("reload")
         self.timeline.add(name, world, asked_us, mono_us())
 
     def set_whitelist(self):
@@ -263,10 +350,10 @@ class Soak:
     def random_rule(self):
         names = sorted(n.name for n in self.now().nodes.values() if n.name)
         some = self.random.random
-        return (self.random.random() < 0.7,
+        return (some() < 0.7,
                 set(self.random.sample(names, 4)) if some() < 0.5 else None,
                 set(self.random.sample(UIDS, 2)) if some() < 0.4 else None,
-                set(self.random.sample((0, 1, 2), 2)) if some() < 0.3 else None)
+                {self.random.choice((0, 1))} if some() < 0.3 else None)
 
     def policy_text(self, policy):
         lines = ["rules:"]
@@ -291,27 +378,18 @@ class Soak:
         if self.random.random() < 0.3:
             rules.pop()
         world.policy = Policy(rules, self.random.random() < 0.3)
-        # Rules speak of audiences that the realm has; they stay while one is away.
-        if world.audiences != {0, 1, 2}:
-            world.policy.rules = [rule[:3] + (None,) for rule in rules]
-        path = os.path.join(self.lab.dir, "policy.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(self.policy_text(world.policy))
-        self.change("policy", world, "policy", "apply", "lab", path)
+        self.change("policy", world, "policy.apply", text=self.policy_text(world.policy))
 
-    def policy_rollback(self):
-        """Back to what was in force before; the gateway's own history."""
+    def remove_policy(self):
         if self.now().policy.rules is None:
             return
         world = self.timeline.next_world()
         world.policy = Policy()
-        self.change("policy removed", world, "policy", "remove", "lab")
+        self.change("policy removed", world, "policy.remove")
 
     # ---- what changes nothing ----
 
     def kill_dataplane(self):
-        if self.kills >= self.kills_max:
-            return
         self.kills += 1
         down_us = mono_us()
         os.kill(self.lab.json("status")["dataplane"]["pid"], signal.SIGKILL)
@@ -332,13 +410,18 @@ class Soak:
     # ---- the run ----
 
     def run(self, seconds):
-        self.kills_max = 1 + int(seconds / 15)
         for number in range(1, NODES + 1):
             self.add_node(f"n{number}")
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            weights = [weight for weight, _ in self.changes]
+        self.start_new_keys()
+        begin = time.monotonic()
+        kills = sorted(self.random.uniform(0, seconds) for _ in range(1 + int(seconds / KILL_S)))
+        weights = [weight for weight, _ in self.changes]
+        while time.monotonic() < begin + seconds:
+            if kills and time.monotonic() > begin + kills[0]:
+                kills.pop(0)
+                self.kill_dataplane()
             self.random.choices(self.changes, weights)[0][1]()
+            self.start_new_keys()
             self.stop_old_keys()
             time.sleep(self.random.uniform(0, 0.15))
         code = self.sender.finish()
@@ -411,6 +494,7 @@ def test(build, seconds, seed, rate):
         checks.check("no datagram was judged twice", True, judged <= sends)
         checks.check("datagrams lost while the dataplane ran: at most one in 200", True,
                      sends - judged - excused <= sends / 200)
+        checks.check("epochs that a change should have left", [], soak.surprises[:5])
         checks.check("restarts were those of the test", soak.kills,
                      lab.json("status")["dataplane"]["restarts"])
     return checks
