@@ -19,7 +19,7 @@ from lab import (CLONE_NEWNET, GATEWAY4, NODE4, UDP_PORT, Checks, Lab, ip,  # no
 
 KERNEL4, OTHER4, PORT = "10.77.0.3", "10.77.0.9", 7476
 JOINED, LATER, USAGE, REFUSED = 0, 1, 2, 3
-REQUEST, ANSWER = 152, 312
+REQUEST, ANSWER, RACK = 152, 312, 48
 
 
 class EnrolLab(Lab):
@@ -193,6 +193,25 @@ def strangers(lab, checks):
         sock.close()
 
 
+def rack(lab, checks):
+    """All nodes of a rack boot at once, behind one address."""
+    names = [f"r{number:02}" for number in range(1, RACK + 1)]
+    lines = lab.credgate("node", "invite", "lab", f"r[01-{RACK}]", "--role", "rack").stdout
+    codes = dict(line.split() for line in lines.decode().splitlines())
+    running = [subprocess.Popen(
+        ["ip", "netns", "exec", lab.node_ns, lab.program("credgate"), "join", codes[name],
+         f"{KERNEL4}:{PORT}", "--key-file", lab.key(name), "--name", name],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for name in names]
+    checks.check("a rack joins at once", {JOINED}, {one.wait(80) for one in running})
+    keys = set()
+    for name in names:
+        with open(lab.key(name), encoding="ascii") as file:
+            keys.add(file.read())
+    checks.check("each has a key of its own", RACK, len(keys))
+    nodes = [node for node in lab.json("node", "list", "lab", "--role", "rack")["nodes"]]
+    checks.check("and the role", sorted(names), sorted(node["name"] for node in nodes))
+
+
 def restarted(lab, checks):
     code = lab.invite("n030")
     lab.stop_daemon()
@@ -288,6 +307,7 @@ def test(build):
         joins(lab, checks, accepted)
         refusals(lab, checks)
         middle(lab, checks, accepted)
+        rack(lab, checks)
         strangers(lab, checks)
         clones(lab, checks, accepted, refused)
         for stream in (accepted, refused):

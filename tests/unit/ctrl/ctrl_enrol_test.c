@@ -391,6 +391,30 @@ test_revocation_ends_codes(void **state)
 	assert_int_equal(ask(&again, &code, "", "10.0.0.9"), REFUSED);
 }
 
+/* However it is thrown out, or given another name. */
+static void
+test_mass_revocation_and_renaming_end_codes(void **state)
+{
+	struct join_code code;
+	struct node node = node_make();
+
+	(void)state;
+	verb_must("node.add", "{\"realm\":\"lab\",\"name\":\"n1\",\"roles\":[\"gpu\"]}");
+	verb_must("node.add", "{\"realm\":\"lab\",\"name\":\"n2\"}");
+	code = invite("{\"realm\":\"lab\",\"name\":\"n1\"}");
+	verb_must("node.revoke", "{\"realm\":\"lab\",\"role\":\"gpu\"}");
+	assert_false(find("n1").is_live);
+	assert_int_equal(ask(&node, &code, "", "10.0.0.9"), REFUSED);
+	code = invite("{\"realm\":\"lab\",\"name\":\"n2\"}");
+	verb_must("node.set", "{\"realm\":\"lab\",\"name\":\"n2\",\"rename\":\"n3\"}");
+	assert_int_equal(ask(&node, &code, "", "10.0.0.9"), REFUSED);
+	/* What is no matter of trust ends nothing, and a suspended node stays so. */
+	code = invite("{\"realm\":\"lab\",\"name\":\"n3\"}");
+	verb_must("node.suspend", "{\"realm\":\"lab\",\"name\":\"n3\"}");
+	assert_int_equal(ask(&node, &code, "", "10.0.0.9"), JOIN_WELCOME);
+	assert_true(find("n3").is_suspended);
+}
+
 static void
 test_live_node_gets_a_further_key(void **state)
 {
@@ -829,6 +853,7 @@ main(void)
 		TEST(test_expired_codes_are_refused),
 		TEST(test_taken_back_codes_are_refused),
 		TEST(test_revocation_ends_codes),
+		TEST(test_mass_revocation_and_renaming_end_codes),
 		TEST(test_live_node_gets_a_further_key),
 		TEST(test_wrong_proofs_burn_the_code),
 		TEST(test_strangers_learn_nothing),
