@@ -136,19 +136,14 @@ watched_s(const struct ctrl *ctrl, const struct drain *drain)
 	return (uint32_t)(up_s < open_s ? up_s : open_s);
 }
 
-void
-drain_measure(const struct ctrl *ctrl, unsigned realm_index, uint32_t node, uint32_t quiet_s,
-	void (*each)(const struct drain_node *node, void *context), void *context,
+static void
+range_measure(const struct ctrl *ctrl, unsigned realm_index, uint32_t first, uint32_t last,
+	bool (*each)(const struct drain_node *node, void *context), void *context,
 	struct drain *drain)
 {
-	uint32_t last = node != 0 ? node : ctrl->config->realms[realm_index].nodes_max;
 	struct look look;
 
-	*drain = (struct drain){
-		.now_s = (uint32_t)(clock_real_us() / SECOND_US),
-		.quiet_s = quiet_s,
-	};
-	for (uint32_t id = node != 0 ? node : 1; id <= last; id++) {
+	for (uint32_t id = first; id <= last; id++) {
 		struct drain_node judged;
 
 		look_at(ctrl, realm_index, id, &look);
@@ -160,10 +155,40 @@ drain_measure(const struct ctrl *ctrl, unsigned realm_index, uint32_t node, uint
 			continue;
 		judged = node_judge(drain, &look, id);
 		node_count(drain, &look, &judged);
-		if (each != NULL)
-			each(&judged, context);
+		if (each != NULL && !each(&judged, context))
+			break;
 	}
 	drain->watched_s = watched_s(ctrl, drain);
+}
+
+static void
+drain_begin(struct drain *drain, uint32_t quiet_s)
+{
+	*drain = (struct drain){
+		.now_s = (uint32_t)(clock_real_us() / SECOND_US),
+		.quiet_s = quiet_s,
+	};
+}
+
+void
+drain_measure(const struct ctrl *ctrl, unsigned realm_index, uint32_t node, uint32_t quiet_s,
+	bool (*each)(const struct drain_node *node, void *context), void *context,
+	struct drain *drain)
+{
+	uint32_t last = node != 0 ? node : ctrl->config->realms[realm_index].nodes_max;
+
+	drain_begin(drain, quiet_s);
+	range_measure(ctrl, realm_index, node != 0 ? node : 1, last, each, context, drain);
+}
+
+void
+drain_measure_from(const struct ctrl *ctrl, unsigned realm_index, uint32_t first, uint32_t quiet_s,
+	bool (*each)(const struct drain_node *node, void *context), void *context,
+	struct drain *drain)
+{
+	drain_begin(drain, quiet_s);
+	range_measure(ctrl, realm_index, first, ctrl->config->realms[realm_index].nodes_max, each,
+		context, drain);
 }
 
 bool

@@ -61,10 +61,15 @@ struct drain {
 
 /*
  * Measures a realm; `each` (may be NULL) is called for every node that has more than one key,
- * ascending. `node` not 0: that node only.
+ * ascending, until it returns false. `node` not 0: that node only.
  */
 void drain_measure(const struct ctrl *ctrl, unsigned realm_index, uint32_t node, uint32_t quiet_s,
-	void (*each)(const struct drain_node *node, void *context), void *context,
+	bool (*each)(const struct drain_node *node, void *context), void *context,
+	struct drain *drain);
+
+/* The same from node `first` on. */
+void drain_measure_from(const struct ctrl *ctrl, unsigned realm_index, uint32_t first,
+	uint32_t quiet_s, bool (*each)(const struct drain_node *node, void *context), void *context,
 	struct drain *drain);
 
 /* May older keys be closed: is none in use, and was that watched for the quiet time? */

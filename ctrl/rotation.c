@@ -77,13 +77,14 @@ name_add(struct named *named, uint32_t node)
 		fold_add(&named->fold, name);
 }
 
-static void
+static bool
 name_each(const struct drain_node *node, void *context)
 {
 	struct named *named = context;
 
 	if (node->state == named->wanted)
 		name_add(named, node->node);
+	return true;
 }
 
 /* The names of nodes in that state; returns how many. */

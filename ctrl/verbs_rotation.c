@@ -111,8 +111,7 @@ static const char *const state_texts[] = {
 static void
 node_list(struct listing *listing, const struct drain_node *node, const char *name)
 {
-	if (listing->nodes == NULL || node->node <= listing->after ||
-		(node->state == DRAIN_MOVED && !listing->has_all))
+	if (listing->nodes == NULL || (node->state == DRAIN_MOVED && !listing->has_all))
 		return;
 	if (json_array_size(listing->nodes) >= listing->limit) {
 		listing->next = listing->last;
@@ -128,29 +127,30 @@ node_list(struct listing *listing, const struct drain_node *node, const char *na
 }
 
 /* Names are dear; those that nobody asked for are not looked up. */
-static void
+static bool
 node_each(const struct drain_node *node, void *context)
 {
 	struct listing *listing = context;
-	bool is_listed =
-		listing->nodes != NULL && listing->next == 0 && node->node > listing->after;
+	bool is_listed = listing->nodes != NULL && listing->next == 0;
 	struct fold *fold = node->state == DRAIN_IN_USE ? &listing->in_use : &listing->silent;
 	char name[REGISTRY_NAME_SIZE];
 
 	if (node->state == DRAIN_MOVED && !(is_listed && listing->has_all))
-		return;
+		return true;
 	if (!is_listed && listing->named >= NAMES_MAX_TOLD) {
 		fold->left_out++;
-		return;
+		return true;
 	}
 	listing->named++;
 	if (registry_node_name(listing->call->ctrl->registry,
 		    listing->call->ctrl->config->realms[listing->realm_index].id, node->node, name,
 		    NULL) != 1)
-		return;
+		return true;
 	if (node->state != DRAIN_MOVED)
 		fold_add(fold, name);
 	node_list(listing, node, name);
+	/* Only the first answer counts all nodes; a later one ends with its list. */
+	return listing->after == 0 || listing->next == 0;
 }
 
 static json_t *
@@ -214,7 +214,7 @@ args_drain(struct verb_call *call, struct listing *listing, uint32_t *quiet_s)
 	if (error == 0)
 		error = arg_bool(call, "all", &listing->has_all);
 	if (error == 0)
-		error = verb_arg_number(call, "after", 0, UINT32_MAX, &listing->after);
+		error = verb_arg_number(call, "after", 0, TABLE_NODES_MAX, &listing->after);
 	if (error == 0)
 		error = verb_arg_number(call, "limit", 1, LIST_MAX, &listing->limit);
 	if (error == 0 && (has_nodes || listing->has_all))
