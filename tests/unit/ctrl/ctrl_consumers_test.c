@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "ctrl/consumers.h"
+#include "ctrl/members.h"
 #include "ctrl/passing.h"
 #include "verdict/ring.h"
 
@@ -43,6 +44,7 @@ config_make(void)
 	config->groups[1].reader = (struct config_user){READER_UID, READER_GID};
 	config->realm_count = 1;
 	config->realms[0].nodes_max = 4;
+	snprintf(config->realms[0].name, CONFIG_NAME_SIZE, "lab");
 	config->realms[0].window_bits = 64;
 	config->dataplane.retransmit_entries = REPLAY_CACHE_ENTRIES_MIN;
 	return config;
@@ -165,6 +167,24 @@ reader_tries(int fd, uint64_t size)
 	return 0;
 }
 
+/* The member table as well: read, and no more than that. */
+static int
+members_try(void)
+{
+	const struct members_header *table;
+	struct attach_reply reply;
+	int fds[ATTACH_RINGS_MAX];
+
+	if (attach(ATTACH_MEMBERS, "", &reply, fds) < 0 || reply.status != 0 ||
+		reply.ring_count != 1)
+		return 10;
+	table = mmap(NULL, reply.ring_size[0], PROT_READ, MAP_SHARED, fds[0], 0);
+	if (table == MAP_FAILED || members_check(table, reply.ring_size[0]) != 0 ||
+		strcmp(table->realms[0].name, "lab") != 0)
+		return 11;
+	return reader_tries(fds[0], reply.ring_size[0]);
+}
+
 /* The reader: gets its rings, reads them, and can do no more. */
 static int
 reader_child(void)
@@ -190,6 +210,8 @@ reader_child(void)
 		if (reader_tries(fds[i], reply.ring_size[i]) != 0)
 			return reader_tries(fds[i], reply.ring_size[i]);
 	}
+	if (members_try() != 0)
+		return members_try();
 	/* End of file when credgated stops. */
 	return recv(fd, &byte, 1, 0) == 0 ? 0 : 4;
 }
@@ -284,6 +306,9 @@ rig_make(void)
 	assert_int_equal(chmod(fixture_dir, 0755), 0);
 	if (shared_create(&rig.ctrl.shared, rig.ctrl.config, false, &rig.reason) != 0)
 		fail_msg("%s", rig.reason.text);
+	rig.ctrl.members = members_create(rig.ctrl.config, 1, &rig.reason);
+	if (rig.ctrl.members == NULL)
+		fail_msg("%s", rig.reason.text);
 	rig.ctrl.consumers = consumers_create(&rig.ctrl, &rig.reason);
 	if (rig.ctrl.consumers == NULL)
 		fail_msg("%s", rig.reason.text);
@@ -293,6 +318,7 @@ static void
 rig_drop(void)
 {
 	consumers_destroy(rig.ctrl.consumers);
+	members_destroy(rig.ctrl.members);
 	shared_destroy(&rig.ctrl.shared);
 	event_base_free(rig.ctrl.base);
 	free(rig.ctrl.config);
