@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctrl/policies.h"
 #include "ctrl/rate_limits.h"
 #include "ctrl/verbs_priv.h"
 #include "verdict/verdict.h"
@@ -42,6 +43,38 @@ limits_json(const struct ctrl *ctrl, int realm)
 			(realm < 0 || limit.entry->realm_index == (unsigned)realm))
 			json_array_append_new(list, limit_json(ctrl, &limit));
 	}
+	return list;
+}
+
+/* Limits that each node has for itself: nobody counts them one by one. */
+static void
+each_add(json_t *list, const struct ctrl *ctrl, unsigned realm)
+{
+	const struct policy *policy = policies_view(ctrl, realm).policy;
+	char text[POLICY_LIMIT_TEXT_SIZE];
+
+	for (unsigned i = 0; policy != NULL && i < policy->limit_count; i++) {
+		const struct policy_limit *limit = &policy->limits[i];
+
+		if (limit->kind != POLICY_LIMIT_NODES && limit->kind != POLICY_LIMIT_EACH)
+			continue;
+		policy_limit_text(text, limit);
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:o, s:o}", "realm", ctrl->config->realms[realm].name,
+				"name", text, "rate",
+				limit->is_unlimited ? json_null() : json_real(limit->rate), "burst",
+				limit->is_unlimited ? json_null() : json_real(limit->burst)));
+	}
+}
+
+static json_t *
+each_json(const struct ctrl *ctrl, int realm)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < ctrl->config->realm_count; i++)
+		if (realm < 0 || (unsigned)realm == i)
+			each_add(list, ctrl, i);
 	return list;
 }
 
@@ -153,8 +186,9 @@ run_limits_list(struct verb_call *call)
 	if (error != 0)
 		return error;
 	wanted = is_one ? (int)realm : -1;
-	call->result = json_pack("{s:o, s:o, s:o}", "limits", limits_json(call->ctrl, wanted),
-		"nodes", overs_json(call->ctrl, wanted, room), "sources", budget_json(call->ctrl));
+	call->result = json_pack("{s:o, s:o, s:o, s:o}", "limits", limits_json(call->ctrl, wanted),
+		"each", each_json(call->ctrl, wanted), "nodes",
+		overs_json(call->ctrl, wanted, room), "sources", budget_json(call->ctrl));
 	return 0;
 }
 

@@ -78,8 +78,26 @@ cell_shares(struct table *table, const json_t *shares)
 	table_cell(table, "%s", text);
 }
 
+/* A limit of each node: without counters of its own. */
 static void
-print_limits(const struct cli *cli, const json_t *limits)
+row_each(struct table *table, const json_t *limit)
+{
+	table_cell(table, "%s", request_text(limit, "realm"));
+	table_cell(table, "%s", request_text(limit, "name"));
+	if (json_is_number(json_object_get(limit, "rate"))) {
+		table_cell(table, "%g", real(limit, "rate"));
+		table_cell(table, "%g", real(limit, "burst"));
+	} else {
+		table_cell(table, "unlimited");
+		table_cell(table, "-");
+	}
+	for (unsigned i = 0; i < 4; i++)
+		table_cell(table, "-");
+	table_cell(table, "each node its own");
+}
+
+static void
+print_limits(const struct cli *cli, const json_t *limits, const json_t *each)
 {
 	static const struct table_column columns[] = {{"REALM", false}, {"LIMIT", false},
 		{"RATE/S", true}, {"BURST", true}, {"TAKEN/S", true}, {"REFUSED/S", true},
@@ -100,6 +118,10 @@ print_limits(const struct cli *cli, const json_t *limits)
 		table_cell(&table, "%" PRIu64, request_number(limit, "taken"));
 		table_cell(&table, "%" PRIu64, request_number(limit, "refused"));
 		cell_shares(&table, json_object_get(limit, "shares"));
+	}
+	json_array_foreach(each, i, limit)
+	{
+		row_each(&table, limit);
 	}
 	table_end(&table);
 }
@@ -136,7 +158,7 @@ print_all(const struct cli *cli, const json_t *result)
 	const json_t *sources = json_object_get(result, "sources");
 	const json_t *nodes = json_object_get(result, "nodes");
 
-	print_limits(cli, json_object_get(result, "limits"));
+	print_limits(cli, json_object_get(result, "limits"), json_object_get(result, "each"));
 	if (json_array_size(nodes) != 0) {
 		putchar('\n');
 		print_nodes(cli, nodes);
@@ -203,7 +225,8 @@ const struct cli_verb verb_limits = {
 	.summary = "Show what is asked of rate limits, and who asks for more than there is",
 	.detail = "Limits that many nodes share (a role, the aggregate default) with what they\n"
 		  "gave and refused in about the last second and since they came into force, and\n"
-		  "how the rate is divided among the workers at the moment. Below it the nodes\n"
+		  "how the rate is divided among the workers at the moment; then the limits that\n"
+		  "each node has for itself, which are not counted one by one. Below it the nodes\n"
 		  "whose last refusal was over-rate, by all of their proved refusals. Which limit\n"
 		  "holds for a node: credgate policy explain.\n",
 	.examples = "credgate limits\ncredgate limits lab --watch\n"

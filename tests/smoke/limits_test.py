@@ -6,6 +6,7 @@ advises and counts, and that only what is accepted takes a token."""
 import base64
 import collections
 import os
+import signal
 import sys
 import time
 
@@ -107,6 +108,18 @@ class Ground:
 def decode(text):
     body = text[5:-1]
     return base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4))
+
+
+def kill_dataplane(lab):
+    """Kills it; returns when another one runs."""
+    pid = lab.json("status")["dataplane"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        dataplane = lab.json("status")["dataplane"]
+        if dataplane["state"] == "running" and dataplane["pid"] != pid:
+            return
+        time.sleep(0.05)
 
 
 def text_of(record):
@@ -249,6 +262,12 @@ def limits(ground, checks):
     checks.check("limits: who was over it", True,
                  {"n1"} <= {node["name"] for node in report["nodes"]})
 
+    checks.check("limits: of each node", [("node n1", 0.001, 5)],
+                 [(limit["name"], limit["rate"], limit["burst"]) for limit in report["each"]])
+
+    kill_dataplane(lab)
+    checks.check("limit: a node's bucket outlives the dataplane", {"over-rate": 3},
+                 ground.send(ground.mint("n1", 3)))
     lab.credgate("policy", "remove", "lab")
     checks.check("over-rate marked nothing: the same bytes are good once", True,
                  ground.send(late).get("accepted") == 6)
