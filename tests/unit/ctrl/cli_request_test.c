@@ -192,7 +192,7 @@ test_nonsense(void **state)
 	       "null]}}\n");
 	call = call_cli("realm", "list", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	call_has(call->out, "\n-\t0\t0\t0\t-\t-\t-\n");
+	call_has(call->out, "\n-\t0\t0\t0\t0\t0\t-\t-\t-\n");
 }
 
 /* A large realm comes in pieces. */
