@@ -128,6 +128,17 @@ const struct cli_verb verb_node_key = {
 
 /* ---- node keys ---- */
 
+static int
+keys_option(struct cli *cli, void *context, int id, const char *value)
+{
+	const char **dir = context;
+
+	(void)cli;
+	(void)id;
+	*dir = value;
+	return CLI_DONE;
+}
+
 static const struct cli_option keys_options[] = {
 	{"dir", 'd', "DIR", "where to: DIR/NAME.key for each node; made if it is not there"},
 	{NULL, 0, NULL, NULL},
@@ -160,7 +171,7 @@ keys_run(struct cli *cli)
 {
 	struct node_batch batch = {.cli = cli, .verb = "node.key", .take = keys_take};
 	const char *dir = NULL;
-	int code = cli_parse(cli, key_take, &dir);
+	int code = cli_parse(cli, keys_option, &dir);
 
 	if (code != CLI_GO)
 		return code;

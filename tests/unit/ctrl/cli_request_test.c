@@ -540,6 +540,37 @@ test_node_key(void **state)
 	call_has(call->err, "is a symbolic link and was not followed: give the file itself\n");
 }
 
+/* A file for each name, for its owner only; one that is there stays. */
+static void
+test_node_keys(void **state)
+{
+	const struct call *call;
+	char dir[128], path[160];
+	struct stat stat_;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/keys", fake.run_dir);
+	answer(KEY_ANSWER);
+	answer(KEY_ANSWER);
+	call = call_cli(
+		"node", "keys", "lab", "n[1-2]", "--dir", dir, "--run-dir", fake.run_dir, NULL);
+	assert_string_equal(call->err, "");
+	assert_int_equal(call->code, CLI_DONE);
+	call_has(call->out, "2 keys in ");
+	snprintf(path, sizeof(path), "%s/n2.key", dir);
+	assert_int_equal(stat(path, &stat_), 0);
+	assert_int_equal(stat_.st_mode & 07777, 0600);
+	assert_int_equal(stat(dir, &stat_), 0);
+	assert_int_equal(stat_.st_mode & 07777, 0700);
+	answer(KEY_ANSWER);
+	call = call_cli("node", "keys", "lab", "n2", "--dir", dir, "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, "was not touched: move it away first\n");
+	call = call_cli("node", "keys", "lab", "n2", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_USAGE);
+	call_has(call->err, "--dir is missing");
+}
+
 /* Standard output of call_cli is a file that others may read. */
 static void
 test_node_key_open_to_others(void **state)
@@ -642,6 +673,7 @@ main(void)
 		WITH_FAKE(test_node_rotate),
 		WITH_FAKE(test_not_after_past),
 		WITH_FAKE(test_node_key),
+		WITH_FAKE(test_node_keys),
 		WITH_FAKE(test_node_key_open_to_others),
 		WITH_FAKE(test_status),
 		WITH_FAKE(test_reload),
