@@ -536,6 +536,7 @@ second_due(evutil_socket_t fd, short what, void *context)
 	audit_tick(ctrl->audit);
 	meters_second(ctrl->meters);
 	rotation_second(ctrl);
+	metrics_tick(ctrl->metrics);
 	log_tell(false);
 	clones_tick(ctrl->clones);
 	if (ctrl->enrol != NULL)

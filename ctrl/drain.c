@@ -191,6 +191,14 @@ drain_measure_from(const struct ctrl *ctrl, unsigned realm_index, uint32_t first
 		context, drain);
 }
 
+void
+drain_measure_range(const struct ctrl *ctrl, unsigned realm_index, uint32_t first, uint32_t last,
+	uint32_t quiet_s, struct drain *drain)
+{
+	drain_begin(drain, quiet_s);
+	range_measure(ctrl, realm_index, first, last, NULL, NULL, drain);
+}
+
 bool
 drain_is_done(const struct drain *drain)
 {

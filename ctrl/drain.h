@@ -72,6 +72,10 @@ void drain_measure_from(const struct ctrl *ctrl, unsigned realm_index, uint32_t 
 	uint32_t quiet_s, bool (*each)(const struct drain_node *node, void *context), void *context,
 	struct drain *drain);
 
+/* For nodes `first` ... `last`, which MUST be within 1 ... nodes_max. */
+void drain_measure_range(const struct ctrl *ctrl, unsigned realm_index, uint32_t first,
+	uint32_t last, uint32_t quiet_s, struct drain *drain);
+
 /* May older keys be closed: is none in use, and was that watched for the quiet time? */
 bool drain_is_done(const struct drain *drain);
 

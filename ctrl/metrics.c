@@ -13,6 +13,7 @@
 
 #include "ctrl/clock.h"
 #include "ctrl/log.h"
+#include "ctrl/metrics_priv.h"
 
 #define BACKLOG     64
 #define PAUSE_MS    100
@@ -43,6 +44,7 @@ struct metrics {
 	struct page *page;
 	uint64_t page_us;
 	struct metrics_visits visits;
+	struct metrics_drain drain;
 	struct log_limit limit;
 };
 
@@ -386,4 +388,17 @@ struct metrics_visits
 metrics_visits(const struct metrics *metrics)
 {
 	return metrics != NULL ? metrics->visits : (struct metrics_visits){0};
+}
+
+void
+metrics_tick(struct metrics *metrics)
+{
+	if (metrics != NULL && metrics->listener != NULL)
+		metrics_drain_tick(&metrics->drain, metrics->ctrl);
+}
+
+struct metrics_drain_counts
+metrics_drain_counts(const struct metrics *metrics, unsigned realm)
+{
+	return metrics != NULL ? metrics->drain.counts[realm] : (struct metrics_drain_counts){0};
 }

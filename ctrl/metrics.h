@@ -33,6 +33,18 @@ struct metrics;
 struct metrics *metrics_create(const struct ctrl *ctrl, struct reason *reason);
 void metrics_destroy(struct metrics *metrics);
 
+/* Each second: looks at the next METRICS_DRAIN_NODES nodes' rotations. */
+#define METRICS_DRAIN_NODES 8192u
+void metrics_tick(struct metrics *metrics);
+
+/* Of a realm's nodes that have more than one key. */
+struct metrics_drain_counts {
+	uint32_t moved;
+	uint32_t in_use;
+	uint32_t silent;
+};
+struct metrics_drain_counts metrics_drain_counts(const struct metrics *metrics, unsigned realm);
+
 /* How often the page was given out, and how many requests got another answer or none. */
 struct metrics_visits {
 	uint64_t served;

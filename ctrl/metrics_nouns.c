@@ -144,6 +144,7 @@ static void (*const nouns[])(struct metrics_text *text, const struct ctrl *ctrl)
 	dataplane_write,
 	metrics_workers_write,
 	metrics_realms_write,
+	metrics_drain_write,
 	metrics_members_write,
 	metrics_limits_write,
 	metrics_whitelists_write,

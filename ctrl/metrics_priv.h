@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "ctrl/ctrl.h"
+#include "ctrl/metrics.h"
 #include "ctrl/metrics_text.h"
 
 /* metrics_workers.c */
@@ -20,6 +21,16 @@ void metrics_realms_write(struct metrics_text *text, const struct ctrl *ctrl);
 
 /* metrics_groups.c */
 void metrics_groups_write(struct metrics_text *text, const struct ctrl *ctrl);
+
+/* metrics_drain.c: zeroed is a good beginning */
+struct metrics_drain {
+	unsigned realm; /* of the pass that is under way */
+	uint32_t node;  /* the next one; 0: none is */
+	struct metrics_drain_counts sums;
+	struct metrics_drain_counts counts[TABLE_REALMS_MAX]; /* of the last whole pass */
+};
+void metrics_drain_tick(struct metrics_drain *drain, const struct ctrl *ctrl);
+void metrics_drain_write(struct metrics_text *text, const struct ctrl *ctrl);
 
 /* metrics_trust.c */
 void metrics_members_write(struct metrics_text *text, const struct ctrl *ctrl);

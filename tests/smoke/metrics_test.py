@@ -77,6 +77,20 @@ def moves(lab, checks, key):
     checks.check("no series more", set(after) ^ set(many), set())
 
 
+def drains(lab, checks):
+    """Two nodes get new keys: one of them was just heard under its old one, the other never."""
+    lab.credgate("node", "rotate", "lab", "n001", "n100")
+    end = time.monotonic() + 30
+    expected = {"in-use": 1, "silent": 1, "moved": 0}
+    while True:
+        samples = scrape(lab)
+        got = {state: int(total(samples, "credgate_drain_nodes", realm="lab", state=state))
+               for state in expected}
+        if got == expected or time.monotonic() > end:
+            break
+    checks.check("the drain is told", expected, got)
+
+
 def parser(lab, checks):
     """Prometheus' own, where it is installed (python3-prometheus-client)."""
     sys.path.append("/usr/lib/python3/dist-packages")  # whichever Python this is
@@ -149,6 +163,7 @@ def test(build):
     with Lab(build, extra=f'metrics: {{listen: "127.0.0.1:{PORT}"}}\nlog: json\n') as lab:
         key = lab.add_node("n001")
         moves(lab, checks, key)
+        drains(lab, checks)
         parser(lab, checks)
         survives(lab, checks, key)
         hostile(lab, checks, key)
