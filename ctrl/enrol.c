@@ -192,6 +192,13 @@ place_count(const struct enrol *enrol, const uint8_t source[16])
 	return count;
 }
 
+/* Of a visitor that waits for its turn or its key, nothing may be taken. */
+static bool
+is_silent(const struct visitor *visitor)
+{
+	return visitor->size < sizeof(visitor->request);
+}
+
 /*
  * All places are taken: the oldest that has not sent its request gives way, first of those of the
  * place that holds most. An honest node needs its place for one round trip.
@@ -205,7 +212,7 @@ room_make(struct enrol *enrol)
 	TAILQ_FOREACH (visitor, &enrol->visitors, next) {
 		unsigned count = place_count(enrol, visitor->source);
 
-		if (visitor->size == sizeof(visitor->request) || count <= most)
+		if (!is_silent(visitor) || count <= most)
 			continue;
 		victim = visitor;
 		most = count;
@@ -214,6 +221,20 @@ room_make(struct enrol *enrol)
 		return false;
 	visitor_close(victim);
 	return true;
+}
+
+/* Likewise, for one whose place came too often: only its own place gives way. */
+static bool
+place_yield(struct enrol *enrol, const uint8_t source[16])
+{
+	struct visitor *visitor;
+
+	TAILQ_FOREACH (visitor, &enrol->visitors, next)
+		if (is_silent(visitor) && is_same_place(visitor->source, source)) {
+			visitor_close(visitor);
+			return true;
+		}
+	return false;
 }
 
 /* Whoever cannot be served now may come again; an answer that is not read is not waited for. */
@@ -269,6 +290,18 @@ source_of(const struct sockaddr_storage *from, uint8_t source[16])
 	}
 }
 
+/*
+ * A place that came too often is served while half of the house is empty, so that neither an
+ * attacker behind the same address nor a rack that boots at once keeps an honest node waiting.
+ */
+static bool
+room_find(struct enrol *enrol, const uint8_t source[16])
+{
+	if (enrol_limit_take(&enrol->limit, source, clock_mono_us()))
+		return enrol->counts.open < ENROL_CONNECTIONS_MAX || room_make(enrol);
+	return enrol->counts.open < ENROL_SPARE || place_yield(enrol, source);
+}
+
 static void
 visitor_accept(struct enrol *enrol, int fd, const struct sockaddr_storage *from)
 {
@@ -276,12 +309,10 @@ visitor_accept(struct enrol *enrol, int fd, const struct sockaddr_storage *from)
 
 	source_of(from, source);
 	enrol->counts.accepted++;
-	if (!enrol_limit_take(&enrol->limit, source, clock_mono_us()) ||
-		(enrol->counts.open >= ENROL_CONNECTIONS_MAX &&
-			(place_count(enrol, source) >= ENROL_SOURCE_MAX || !room_make(enrol))))
-		put_off(enrol, fd);
-	else
+	if (room_find(enrol, source))
 		visitor_add(enrol, fd, source);
+	else
+		put_off(enrol, fd);
 }
 
 static void

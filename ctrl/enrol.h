@@ -18,7 +18,7 @@ struct ctrl;
 struct enrol;
 
 #define ENROL_CONNECTIONS_MAX 64u
-#define ENROL_SOURCE_MAX      16u  /* connections of one place, when there is no place left */
+#define ENROL_SPARE           32u  /* of them, also for places that came too often */
 #define ENROL_DEADLINE_S      5u   /* from connect to the whole request */
 #define ENROL_ACCEPTS_PER_S   500u /* of all places together; more wait in the kernel's queue */
 #define ENROL_RETRY_MS        1000u

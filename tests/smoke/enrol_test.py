@@ -40,8 +40,8 @@ class EnrolLab(Lab):
         with open(self.config_file, "w", encoding="utf-8") as file:
             file.write(text + f"enrol: {{listen: \"{KERNEL4}:{PORT}\"}}\n")
 
-    def tcp(self, address):
-        """A TCP socket of the node's namespace, bound there."""
+    def tcp(self, address, is_kept=True):
+        """A TCP socket of the node's namespace, bound there; closed at the end if it is kept."""
         libc = ctypes.CDLL(None, use_errno=True)
         with open("/proc/self/ns/net", encoding="ascii") as here, \
                 open(f"/run/netns/{self.node_ns}", encoding="ascii") as there:
@@ -54,7 +54,8 @@ class EnrolLab(Lab):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, 0))
         sock.settimeout(10)
-        self.sockets.append(sock)
+        if is_kept:
+            self.sockets.append(sock)
         return sock
 
     def invite(self, name, *options):
@@ -212,6 +213,53 @@ def rack(lab, checks):
     checks.check("and the role", sorted(names), sorted(node["name"] for node in nodes))
 
 
+class Flood(threading.Thread):
+    """Connects as fast as it can, and asks with codes that nobody made, from one address."""
+
+    def __init__(self, lab, address):
+        super().__init__(daemon=True)
+        self.lab, self.address, self.over, self.count = lab, address, False, 0
+        self.start()
+
+    def run(self):
+        head = b"CGJQ\x01\x00\x00\x98"
+        while not self.over:
+            with self.lab.tcp(self.address, False) as sock:
+                sock.settimeout(0.05)
+                try:
+                    sock.connect((KERNEL4, PORT))
+                    sock.sendall(head + os.urandom(8) + b"\0\0\0\7\0\0\0\0" +
+                                 os.urandom(32) + bytes(64) + os.urandom(32))
+                    self.count += 1
+                except OSError:
+                    pass
+
+    def stop(self):
+        self.over = True
+        self.join()
+
+
+def flooded(lab, checks, accepted):
+    key = lab.key("n001")
+    floods = [Flood(lab, NODE4), Flood(lab, NODE4), Flood(lab, OTHER4)]
+    time.sleep(1)
+    checks.check("in a flood from its own address", JOINED,
+                 lab.join(lab.invite("n040"), "n040").returncode)
+    checks.check("credentials are judged", "accepted",
+                 verdict_of(lab, accepted, lab.mint(key)))
+    status = lab.json("status")["enrol"]
+    for flood in floods:
+        flood.stop()
+    checks.check("the flood got through", True,
+                 sum(flood.count for flood in floods) > 100 and status["requests"] > 100)
+    lines = subprocess.run(["grep", "-c", "no join code that holds", lab.log_file],
+                           capture_output=True, text=True, check=False).stdout.strip()
+    checks.check("and left few lines", True, int(lines) < 100)
+    checks.check("no code was spent or made", 0, sum(
+        item["wrong"] for item in lab.json("node", "invites", "lab")["invites"]
+        if item["name"] == "n040"))
+
+
 def restarted(lab, checks):
     code = lab.invite("n030")
     lab.stop_daemon()
@@ -309,6 +357,7 @@ def test(build):
         middle(lab, checks, accepted)
         rack(lab, checks)
         strangers(lab, checks)
+        flooded(lab, checks, accepted)
         clones(lab, checks, accepted, refused)
         for stream in (accepted, refused):
             stream.stop()

@@ -741,11 +741,14 @@ test_limit_cannot_be_filled(void **state)
 /* ---- sockets ---- */
 
 static int
-client_connect(void)
+client_connect_from(const char *from)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in own = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
+	assert_int_equal(inet_pton(AF_INET, from, &own.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
 		assert_int_equal(errno, EINPROGRESS);
@@ -776,7 +779,7 @@ test_a_node_joins_over_tcp(void **state)
 		invite("{\"realm\":\"lab\",\"name\":\"n1\",\"prefixes\":[\"127.0.0.0/8\"]}");
 	struct node node = node_make();
 	uint8_t answer[512];
-	int fd = client_connect();
+	int fd = client_connect_from("127.0.0.1");
 
 	(void)state;
 	assert_int_equal(join_request_make(node.request, &code, node.secret, "n1"), 0);
@@ -798,7 +801,7 @@ static void
 test_what_is_no_request_is_closed(void **state)
 {
 	uint8_t answer[512];
-	int fd = client_connect();
+	int fd = client_connect_from("127.0.0.1");
 
 	(void)state;
 	loop_until(-1, NULL, 0, 20);
@@ -807,38 +810,93 @@ test_what_is_no_request_is_closed(void **state)
 	close(fd);
 }
 
-/* Silent connections from one place take no place from a node that comes later. */
 static void
-test_silent_connections_give_way(void **state)
+silent_connect(int fds[], unsigned count, const char *from)
 {
-	struct join_code code = invite("{\"realm\":\"lab\",\"name\":\"n1\"}");
-	int silent[ENROL_LIMIT_BURST], fd;
+	for (unsigned i = 0; i < count; i++)
+		fds[i] = client_connect_from(from);
+	loop_until(-1, NULL, 0, 200);
+}
+
+static void
+all_close(int fds[], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+static void
+must_join_from(const char *from, const char *name)
+{
+	struct join_code code;
 	struct node node = node_make();
 	uint8_t answer[512];
+	char text[64];
+	int fd = client_connect_from(from);
 
-	(void)state;
-	for (unsigned i = 0; i < ENROL_LIMIT_BURST; i++)
-		silent[i] = client_connect();
-	loop_until(-1, NULL, 0, 100);
-	assert_int_equal(enrol_counts(ctrl.enrol).open, ENROL_LIMIT_BURST);
-	/* The place has spent its tokens: it is told to come again, and soon may. */
-	fd = client_connect();
-	assert_int_equal(loop_until(fd, answer, sizeof(answer), 1000), JOIN_PLAIN_SIZE);
-	assert_int_equal(answer[5], JOIN_BUSY);
-	close(fd);
-	loop_until(-1, NULL, 0, 2000 / ENROL_LIMIT_PER_S);
-	fd = client_connect();
-	assert_int_equal(join_request_make(node.request, &code, node.secret, "n1"), 0);
+	snprintf(text, sizeof(text), "{\"realm\":\"lab\",\"name\":\"%s\"}", name);
+	code = invite(text);
+	assert_int_equal(join_request_make(node.request, &code, node.secret, name), 0);
 	loop_until(-1, NULL, 0, 20);
 	assert_int_equal(send(fd, node.request, JOIN_REQUEST_SIZE, 0), JOIN_REQUEST_SIZE);
 	assert_int_equal(loop_until(fd, answer, sizeof(answer), 3000), JOIN_SEALED_SIZE);
 	close(fd);
+}
+
+/* Silent connections take no place from a node that comes later, be it behind their own address. */
+static void
+test_silent_connections_give_way(void **state)
+{
+	int silent[ENROL_CONNECTIONS_MAX];
+
+	(void)state;
+	silent_connect(silent, ENROL_LIMIT_BURST, "127.0.0.1");
+	assert_int_equal(enrol_counts(ctrl.enrol).open, ENROL_LIMIT_BURST);
+	must_join_from("127.0.0.1", "n1");
+	must_join_from("127.0.0.2", "n2");
+	silent_connect(silent + ENROL_LIMIT_BURST, ENROL_LIMIT_BURST, "127.0.0.3");
+	assert_in_range(
+		enrol_counts(ctrl.enrol).open, ENROL_CONNECTIONS_MAX - 2, ENROL_CONNECTIONS_MAX);
+	must_join_from("127.0.0.1", "n3");
+	must_join_from("127.0.0.2", "n4");
+	assert_int_equal(enrol_counts(ctrl.enrol).put_off, 0);
 	/* Their time ends. */
 	for (unsigned i = 0; i < 200 && enrol_counts(ctrl.enrol).open > 0; i++)
 		loop_until(-1, NULL, 0, 100);
 	assert_int_equal(enrol_counts(ctrl.enrol).open, 0);
-	for (unsigned i = 0; i < ENROL_LIMIT_BURST; i++)
-		close(silent[i]);
+	all_close(silent, ENROL_CONNECTIONS_MAX);
+}
+
+/* Who came too often, and has no connection to give away, takes none from others. */
+static void
+test_too_often_is_put_off(void **state)
+{
+	int silent[ENROL_LIMIT_BURST], often[ENROL_LIMIT_BURST], fd;
+	uint8_t answer[64];
+
+	(void)state;
+	silent_connect(often, ENROL_LIMIT_BURST, "127.0.0.2");
+	all_close(often, ENROL_LIMIT_BURST);
+	loop_until(-1, NULL, 0, 50);
+	assert_int_equal(enrol_counts(ctrl.enrol).open, 0);
+	silent_connect(silent, ENROL_LIMIT_BURST, "127.0.0.1");
+	fd = -1;
+	/* The bucket fills while the loop turns: a few are still let in. */
+	for (unsigned i = 0; i < 100 && enrol_counts(ctrl.enrol).put_off == 0; i++) {
+		if (fd >= 0)
+			close(fd);
+		fd = client_connect_from("127.0.0.2");
+		loop_until(-1, NULL, 0, 20);
+		if (enrol_counts(ctrl.enrol).put_off == 0)
+			assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+		loop_until(-1, NULL, 0, 4);
+	}
+	assert_int_equal(enrol_counts(ctrl.enrol).put_off, 1);
+	assert_int_equal(loop_until(fd, answer, sizeof(answer), 1000), JOIN_PLAIN_SIZE);
+	assert_int_equal(answer[5], JOIN_BUSY);
+	close(fd);
+	assert_int_equal(enrol_counts(ctrl.enrol).open, ENROL_LIMIT_BURST);
+	all_close(silent, ENROL_LIMIT_BURST);
 }
 
 int
@@ -871,6 +929,7 @@ main(void)
 		TEST(test_a_node_joins_over_tcp),
 		TEST(test_what_is_no_request_is_closed),
 		TEST(test_silent_connections_give_way),
+		TEST(test_too_often_is_put_off),
 	};
 
 	if (geteuid() != 0) {
