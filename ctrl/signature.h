@@ -130,7 +130,8 @@ bool signature_is_required(const struct ctrl *ctrl);
 
 /*
  * May this text be put in force for `purpose`? `signature` is the line that came with it, or NULL.
- * A good one's serial is remembered: nothing older will be taken from then on. 0 or -errno.
+ * 0 with *serial, for signature_rule_accept once it is in force; or -errno with the cure.
  */
-int signature_check_text(struct ctrl *ctrl, const char *purpose, const char *text,
-	const char *signature, struct reason *reason) __attribute__((warn_unused_result));
+int signature_text_check(const struct ctrl *ctrl, const char *purpose, const char *text,
+	const char *signature, uint64_t *serial, struct reason *reason)
+	__attribute__((warn_unused_result));

@@ -280,17 +280,11 @@ signature_is_required(const struct ctrl *ctrl)
 }
 
 int
-signature_check_text(struct ctrl *ctrl, const char *purpose, const char *text,
-	const char *signature, struct reason *reason)
+signature_text_check(const struct ctrl *ctrl, const char *purpose, const char *text,
+	const char *signature, uint64_t *serial, struct reason *reason)
 {
 	uint8_t digest[SIGNATURE_DIGEST_SIZE];
-	uint64_t serial;
-	int error;
 
-	if (strlen(purpose) >= SIGNATURE_PURPOSE_SIZE)
-		return reason_set(reason, EINVAL, "%s: too long to be signed for", purpose);
 	signature_digest(digest, text, strlen(text));
-	error = signature_rule_check(&ctrl->signature, purpose, digest, signature, &serial, reason);
-	return error != 0 ? error
-			  : signature_rule_accept(&ctrl->signature, purpose, serial, reason);
+	return signature_rule_check(&ctrl->signature, purpose, digest, signature, serial, reason);
 }

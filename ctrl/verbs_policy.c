@@ -8,6 +8,7 @@
 #include "ctrl/log.h"
 #include "ctrl/policies.h"
 #include "ctrl/policy_explain.h"
+#include "ctrl/signature.h"
 #include "ctrl/verbs_priv.h"
 #include "ctrl/whitelist.h"
 
@@ -107,10 +108,50 @@ applied_result(struct verb_call *call, unsigned realm, uint32_t version)
 
 /* ---- apply, check, remove, rollback ---- */
 
+/* As policies_apply, with the signature that came with the text, if one is required. */
+static int
+apply_signed(struct verb_call *call, unsigned realm, const char *path, const char *text,
+	uint32_t *version)
+{
+	char who[REGISTRY_WHO_SIZE], purpose[SIGNATURE_PURPOSE_SIZE];
+	const char *signature = NULL;
+	struct reason reason;
+	uint64_t serial = 0;
+	int error;
+
+	snprintf(purpose, sizeof(purpose), SIGNATURE_FOR_POLICY "%s", realm_of(call, realm)->name);
+	who_make(call, who);
+	error = verb_arg_text(call, "signature", &signature);
+	if (error == 0)
+		error = signature_text_check(
+			call->ctrl, purpose, text, signature, &serial, &call->reason);
+	if (error == 0)
+		error = policies_apply(call->ctrl, realm, path, text, who, version, &call->reason);
+	if (error == 0 &&
+		signature_rule_accept(&call->ctrl->signature, purpose, serial, &reason) != 0)
+		log_warning("signature", "%s", reason.text);
+	return error;
+}
+
+/* What nobody signed for today: an old text, or none at all. */
+static int
+unsigned_refuse(struct verb_call *call, unsigned realm)
+{
+	const char *name = realm_of(call, realm)->name;
+
+	if (!signature_is_required(call->ctrl))
+		return 0;
+	return reason_set(&call->reason, EPERM,
+		"signatures are required, and this has none: take the text that is meant (credgate "
+		"policy show %s VERSION), then credgate sign FILE --for policy/%s and credgate "
+		"policy apply %s FILE",
+		name, name, name);
+}
+
 static int
 run_policy_apply(struct verb_call *call)
 {
-	char who[REGISTRY_WHO_SIZE], path[FILE_NAME_SIZE];
+	char path[FILE_NAME_SIZE];
 	const char *text = NULL;
 	uint32_t version = 0;
 	unsigned realm = 0;
@@ -119,9 +160,8 @@ run_policy_apply(struct verb_call *call)
 	error = verb_arg_realm(call, &realm);
 	if (error == 0)
 		error = arg_text(call, &text, path);
-	who_make(call, who);
 	if (error == 0)
-		error = policies_apply(call->ctrl, realm, path, text, who, &version, &call->reason);
+		error = apply_signed(call, realm, path, text, &version);
 	return error != 0 ? error : applied_result(call, realm, version);
 }
 
@@ -155,6 +195,8 @@ run_policy_remove(struct verb_call *call)
 	int error;
 
 	error = verb_arg_realm(call, &realm);
+	if (error == 0)
+		error = unsigned_refuse(call, realm);
 	if (error != 0)
 		return error;
 	if (policies_view(call->ctrl, realm).policy == NULL)
@@ -198,6 +240,8 @@ run_policy_rollback(struct verb_call *call)
 		error = verb_arg_number(call, "version", 1, UINT32_MAX, &version);
 	if (error == 0 && version == 0)
 		error = verb_fail(call, EINVAL, "version is missing: give the one to go back to");
+	if (error == 0)
+		error = unsigned_refuse(call, realm);
 	if (error == 0)
 		error = document_get(call, realm, version, &document);
 	if (error != 0)
@@ -415,7 +459,8 @@ run_policy_explain(struct verb_call *call)
 }
 
 const struct verb verbs_policy[] = {
-	{"policy.apply", run_policy_apply, VERB_CHANGES, {"realm", "text", "file", NULL}},
+	{"policy.apply", run_policy_apply, VERB_CHANGES,
+		{"realm", "text", "file", "signature", NULL}},
 	{"policy.check", run_policy_check, 0, {"realm", "text", "file", NULL}},
 	{"policy.show", run_policy_show, 0, {"realm", "version", NULL}},
 	{"policy.history", run_policy_history, 0, {"realm", NULL}},

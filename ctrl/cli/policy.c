@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Policies of the running gateway: put in force, shown, taken back. */
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctrl/cli/policy_text.h"
 #include "ctrl/cli/print.h"
@@ -10,8 +13,10 @@
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/filecheck.h"
 
-#define SECOND_US 1000000ull
+#define SIGNATURE_FILE_MAX 4096u
+#define SECOND_US          1000000ull
 
 #define POLICY_COMMON (CLI_TAKES_JSON | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR)
 
@@ -77,6 +82,43 @@ apply_check(struct cli *cli, const char *path, const char *text, size_t size, bo
 	return code;
 }
 
+/* FILE.sig goes with FILE; whether it must be there is the gateway's to say. */
+static int
+signature_add(struct cli *cli, const char *path, json_t *arguments)
+{
+	char name[PATH_MAX], *line;
+	struct reason reason;
+	size_t size;
+	int error;
+
+	if (strcmp(path, "-") == 0)
+		return CLI_DONE;
+	snprintf(name, sizeof(name), "%s.sig", path);
+	error = filecheck_read(name, geteuid(), SIGNATURE_FILE_MAX, &line, &size, &reason);
+	if (error == -ENOENT)
+		return CLI_DONE;
+	if (error != 0)
+		return cli_fail(cli, "%s", reason.text);
+	json_object_set_new(arguments, "signature", json_string(line));
+	free(line);
+	return CLI_DONE;
+}
+
+static int
+apply_ask(struct cli *cli, const char *path, const char *text)
+{
+	json_t *arguments =
+		json_pack("{s:s, s:s, s:s}", "realm", cli->argv[0], "file", path, "text", text);
+	int code = signature_add(cli, path, arguments);
+
+	if (code != CLI_DONE) {
+		json_decref(arguments);
+		return code;
+	}
+	return print_applied(
+		cli, request_once(cli, "policy.apply", request_why(cli, arguments)), path);
+}
+
 static int
 apply_run(struct cli *cli)
 {
@@ -94,11 +136,7 @@ apply_run(struct cli *cli)
 		return CLI_FAILED;
 	code = apply_check(cli, path, text, size, is_strict);
 	if (code == CLI_GO)
-		code = print_applied(cli,
-			request_once(cli, "policy.apply",
-				request_why(cli, json_pack("{s:s, s:s, s:s}", "realm", cli->argv[0],
-							 "file", path, "text", text))),
-			path);
+		code = apply_ask(cli, path, text);
 	free(text);
 	return code;
 }
@@ -110,7 +148,8 @@ const struct cli_verb verb_policy_apply = {
 	.detail =
 		"The file is checked here and by the gateway; with a mistake nothing changes and\n"
 		"the old policy holds. What it replaces is kept: see 'policy history' and 'policy\n"
-		"rollback'. FILE may be '-'. The format is in docs/policy.md.\n",
+		"rollback'. FILE may be '-'. If FILE.sig is there it goes along (credgate sign\n"
+		"FILE --for policy/REALM). The format is in docs/policy.md.\n",
 	.examples = "credgate policy apply lab lab.policy --why 'batch nodes may ask'\n"
 		    "credgate policy apply lab lab.policy --strict\n",
 	.exits = "0\tin force\n1\tnot: the file has a mistake, or the gateway refused it\n"

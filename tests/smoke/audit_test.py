@@ -262,6 +262,7 @@ def signed_configuration(lab, checks):
                  (started, "serial 100 is behind" in lab.log()))
     lab.credgate(*sign, "--serial", 102)
     lab.start_daemon()
+    signed_policy(lab, checks, key)
     done = lab.credgate("sign", "require", "none", check=False)
     checks.check("not cleared without the key", 1, done.returncode)
     done = lab.credgate("sign", "require", "none", "--key", other, check=False)
@@ -281,6 +282,39 @@ def signed_configuration(lab, checks):
         time.sleep(0.05)
     hup = [e for e in log_lines(lab) if e.get("why") == "SIGHUP"]
     checks.check("a reload by signal is credgated's", ["credgated"], [e["who"] for e in hup])
+
+
+def signed_policy(lab, checks, key):
+    path = os.path.join(lab.dir, "lab.policy")
+
+    def write(text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def apply():
+        done = lab.credgate("policy", "apply", "lab", path, check=False)
+        return done.returncode, done.stderr.decode()
+
+    write("rules:\n  - allow: {kinds: [assert]}\n")
+    checks.check("an unsigned policy: refused", (1, True),
+                 (lambda r: (r[0], "there is none" in r[1]))(apply()))
+    lab.credgate("sign", path, "--key", key, "--for", "policy/other", "--serial", 10)
+    checks.check("signed for another realm: refused", 1, apply()[0])
+    lab.credgate("sign", path, "--key", key, "--for", "policy/lab", "--serial", 10)
+    checks.check("signed: taken", 0, apply()[0])
+    old = open(path, encoding="utf-8").read(), open(path + ".sig", encoding="utf-8").read()
+    write("rules:\n  - allow: {}\n")
+    lab.credgate("sign", path, "--key", key, "--for", "policy/lab", "--serial", 11)
+    checks.check("signed anew: taken", 0, apply()[0])
+    write(old[0])
+    with open(path + ".sig", "w", encoding="utf-8") as file:
+        file.write(old[1])
+    checks.check("the old one again: refused", (1, True),
+                 (lambda r: (r[0], "serial 10 is behind" in r[1]))(apply()))
+    for verb in (("rollback", "lab", "1"), ("remove", "lab")):
+        done = lab.credgate("policy", *verb, check=False)
+        checks.check(f"policy {verb[0]} without a signature: refused", (1, True),
+                     (done.returncode, b"signatures are required" in done.stderr))
 
 
 def speed(lab):
