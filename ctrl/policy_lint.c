@@ -29,6 +29,8 @@ enum dimension {
 
 typedef unsigned __int128 address_t;
 
+#define KINDS_BEACON 2u /* and no other kind */
+
 /* A rule's or a part's sets, one behind the other; then the roles. */
 struct lint {
 	const struct policy *policy;
@@ -615,8 +617,10 @@ rule_look(struct lint *lint, unsigned rule, bool *decided)
 			"%s overlaps so many before it that it was not looked at in full", name);
 	if (error == 0 && !is_left)
 		return covered_find(lint, rule, decided);
-	if (error == 0 && it->is_allow && !it->nodes.is_given && !it->roles.is_given &&
-		!it->from.is_given && !it->uids.is_given && !it->gids.is_given)
+	/* A sign of life says nothing about a user. */
+	if (error == 0 && it->is_allow && it->kinds != KINDS_BEACON && !it->nodes.is_given &&
+		!it->roles.is_given && !it->from.is_given && !it->uids.is_given &&
+		!it->gids.is_given)
 		return find(lint, POLICY_FINDING_WIDE, it->line,
 			"%s allows every node and every user; name nodes, roles or uids", name);
 	return error;

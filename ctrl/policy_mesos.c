@@ -451,8 +451,12 @@ rules_print(struct import *import)
 		.principals.type = ENTITY_ANY, .objects.type = ENTITY_ANY, .is_allow = true};
 	const struct list *frameworks = &import->frameworks, *tasks = &import->tasks;
 
-	if (!frameworks->is_there && !tasks->is_there)
+	if (!frameworks->is_there && !tasks->is_there) {
+		/* Nothing is asked, and that is not the same as an empty list of rules. */
+		if (import->input->limits == NULL)
+			fprintf(import->out, "limits: []\n");
 		return;
+	}
 	fprintf(import->out, "rules:\n");
 	for (unsigned i = 0; i < (frameworks->is_there ? frameworks->count : 1); i++)
 		for (unsigned j = 0; j < (tasks->is_there ? tasks->count : 1); j++)
