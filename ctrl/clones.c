@@ -138,7 +138,8 @@ clone_suspend(struct ctrl *ctrl, unsigned realm_index, const struct registry_nod
 	const struct config_realm *realm = &ctrl->config->realms[realm_index];
 	struct reason reason;
 
-	if (nodes_suspend(ctrl, realm_index, node->node, true, CLONES_NOTE, &reason) != 0) {
+	/* In force even if it is not yet on disk. */
+	if (nodes_suspend(ctrl, realm_index, node->node, true, CLONES_NOTE, &reason) < 0) {
 		log_error(realm->name, "node %s cannot be suspended: %s", node->name, reason.text);
 		return;
 	}

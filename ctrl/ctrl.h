@@ -105,7 +105,8 @@ int nodes_load(struct ctrl *ctrl, struct reason *reason);
 
 /*
  * As the registry's functions, and then into the key table; a revocation is in the key table first,
- * whatever the registry answers (1: not yet on disk). The caller asks for the uptake.
+ * whatever the registry answers (1: not yet on disk), and so is a suspension in the end. The caller
+ * asks for the uptake.
  */
 int nodes_add(struct ctrl *ctrl, unsigned realm_index, struct registry_request *request,
 	struct registry_node *node, struct reason *reason);

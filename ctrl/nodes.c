@@ -308,13 +308,19 @@ nodes_suspend(struct ctrl *ctrl, unsigned realm_index, uint32_t id, bool is_susp
 {
 	const struct config_realm *realm = &ctrl->config->realms[realm_index];
 	struct registry_node node;
-	int error;
+	struct reason why;
+	int error, written = registry_node_suspend(
+			   ctrl->registry, realm->id, id, is_suspended, note, reason);
 
-	error = registry_node_suspend(ctrl->registry, realm->id, id, is_suspended, note, reason);
+	if (written < 0)
+		return written;
+	error = registry_node_find(ctrl->registry, realm->id, realm->name, NULL, id, &node, &why);
 	if (error == 0)
-		error = registry_node_find(
-			ctrl->registry, realm->id, realm->name, NULL, id, &node, reason);
-	return error != 0 ? error : changed_put(ctrl, realm_index, &node, reason);
+		error = changed_put(ctrl, realm_index, &node, &why);
+	if (error == 0)
+		return written;
+	*reason = why;
+	return error;
 }
 
 /* Out of the key table, but for those above nodes_max, which are not in it anyway. */

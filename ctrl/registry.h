@@ -138,7 +138,8 @@ int registry_node_set(struct registry *registry, const struct registry_request *
 
 /*
  * Suspends a live node, or takes that back; `note` (NULL: none) says why. Its keys stay. A revoked
- * node stays as it is. 0 or -errno.
+ * node stays as it is. A suspension that cannot be written is remembered like a revocation: 1, with
+ * the reason.
  */
 int registry_node_suspend(struct registry *registry, uint32_t realm, uint32_t node,
 	bool is_suspended, const char *note, struct reason *reason);
@@ -154,10 +155,10 @@ int registry_revoke(struct registry *registry, const struct revocation *items, s
 int registry_node_revoke(
 	struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason);
 
-/* Writes remembered revocations. 0 if none is left, or -errno. */
+/* Writes remembered revocations and suspensions. 0 if none is left, or -errno. */
 int registry_sync(struct registry *registry, struct reason *reason);
 
-/* How many revocations are remembered and not written. */
+/* How many of them are remembered and not written. */
 size_t registry_unwritten(const struct registry *registry);
 
 /* Revokes, forgets the name and leaves a tombstone; the id may be given out again. */

@@ -146,6 +146,7 @@ struct registry {
 	struct highwater *highwater;
 	sqlite3_stmt *statements[REGISTRY_STATEMENT_COUNT];
 	struct revocations unwritten;
+	struct revocations suspensions; /* likewise in force and not yet on disk */
 	struct registry_import *import; /* under way; NULL: none is */
 };
 
@@ -222,6 +223,9 @@ void registry_revocations_fini(struct registry *registry);
 /* Prefixes and roles of the node, if the request has them. */
 int registry_lists_write(struct registry *registry, const struct registry_request *request,
 	uint32_t id, struct reason *reason);
+
+/* Writes what suspensions are remembered. 0 or -errno. */
+int registry_suspensions_write(struct registry *registry, struct reason *reason);
 
 /* ---- registry_marks.c ---- */
 

@@ -129,32 +129,44 @@ registry_node_revoke(
 	return registry_revoke(registry, &item, 1, NULL, reason);
 }
 
+static int
+remembered_write(struct registry *registry, struct reason *reason)
+{
+	struct revocations *unwritten = &registry->unwritten;
+	int error = 0;
+
+	if (unwritten->count > 0)
+		error = revocations_write(
+			registry, unwritten->items, unwritten->count, NULL, reason);
+	if (error != 0)
+		return error;
+	revocations_fini(unwritten);
+	return registry_suspensions_write(registry, reason);
+}
+
 int
 registry_sync(struct registry *registry, struct reason *reason)
 {
-	struct revocations *unwritten = &registry->unwritten;
 	int error;
 
-	if (unwritten->count == 0)
+	if (registry_unwritten(registry) == 0)
 		return 0;
 	error = registry_import_check(registry, reason);
 	if (error != 0)
 		return error;
 	/* Somebody else's lock on the database must not hold up the event loop each second. */
 	sqlite3_busy_timeout(registry->db, 0);
-	error = revocations_write(registry, unwritten->items, unwritten->count, NULL, reason);
+	error = remembered_write(registry, reason);
 	sqlite3_busy_timeout(registry->db, REGISTRY_BUSY_TIMEOUT_MS);
-	if (error != 0)
-		return error;
-	revocations_fini(unwritten);
-	log_info("registry", "all revocations are on disk");
-	return 0;
+	if (error == 0)
+		log_info("registry", "all revocations and suspensions are on disk");
+	return error;
 }
 
 size_t
 registry_unwritten(const struct registry *registry)
 {
-	return registry->unwritten.count;
+	return registry->unwritten.count + registry->suspensions.count;
 }
 
 void
@@ -170,5 +182,13 @@ registry_revocations_fini(struct registry *registry)
 	if (unwritten->count > COMPLAINTS_MAX)
 		log_error("registry", "and %zu nodes more are like that",
 			unwritten->count - COMPLAINTS_MAX);
+	if (registry->suspensions.count > 0)
+		log_error("registry",
+			"%zu suspensions could not be written; look at node %u of realm id %u "
+			"after "
+			"the next start",
+			registry->suspensions.count, registry->suspensions.items[0].node,
+			registry->suspensions.items[0].realm);
+	revocations_fini(&registry->suspensions);
 	revocations_fini(&registry->unwritten);
 }

@@ -106,7 +106,9 @@ node_read(struct registry *registry, sqlite3_stmt *row, uint32_t realm, struct r
 	snprintf(node->name, sizeof(node->name), "%s", (const char *)sqlite3_column_text(row, 1));
 	node->is_live = sqlite3_column_int(row, 2) == REGISTRY_NODE_LIVE;
 	node->highest = (uint16_t)sqlite3_column_int(row, 3);
-	node->is_suspended = node->is_live && sqlite3_column_int(row, 4) != 0;
+	node->is_suspended = node->is_live &&
+			     (sqlite3_column_int(row, 4) != 0 ||
+				     revocations_has(&registry->suspensions, realm, node->node));
 	snprintf(node->note, sizeof(node->note), "%s", (const char *)sqlite3_column_text(row, 5));
 	error = epochs_read(registry, node, reason);
 	if (revocations_has(&registry->unwritten, realm, node->node)) {

@@ -101,15 +101,56 @@ registry_node_set(struct registry *registry, const struct registry_request *requ
 	return registry_db_finish(registry, error, reason);
 }
 
+static int
+suspension_run(struct registry *registry, uint32_t realm, uint32_t node, bool is_suspended,
+	const char *note, struct reason *reason)
+{
+	return registry_db_run(registry, reason, SQL_NODE_SUSPEND, "iiiti", (int64_t)realm,
+		(int64_t)node, (int64_t)is_suspended, note != NULL ? note : "", registry_now_s());
+}
+
+int
+registry_suspensions_write(struct registry *registry, struct reason *reason)
+{
+	struct revocations *remembered = &registry->suspensions;
+	int error;
+
+	if (remembered->count == 0)
+		return 0;
+	error = registry_db_begin(registry, reason);
+	if (error != 0)
+		return error;
+	for (size_t i = 0; error == 0 && i < remembered->count; i++)
+		error = suspension_run(registry, remembered->items[i].realm,
+			remembered->items[i].node, true, NULL, reason);
+	error = registry_db_finish(registry, error, reason);
+	if (error == 0)
+		revocations_fini(remembered);
+	return error;
+}
+
+/* Whatever keeps it from the disk: who is suspended is suspended now. */
+static int
+suspension_remember(struct registry *registry, uint32_t realm, uint32_t node, struct reason *reason)
+{
+	if (revocations_add(&registry->suspensions, realm, node) == 0)
+		return 1;
+	return reason_set(reason, ENOMEM,
+		"neither disk nor memory has room for the suspension of node %u; make room and ask "
+		"again",
+		node);
+}
+
 int
 registry_node_suspend(struct registry *registry, uint32_t realm, uint32_t node, bool is_suspended,
 	const char *note, struct reason *reason)
 {
 	int error = registry_change_begin(registry, reason);
 
-	if (error != 0)
-		return error;
-	error = registry_db_run(registry, reason, SQL_NODE_SUSPEND, "iiiti", (int64_t)realm,
-		(int64_t)node, (int64_t)is_suspended, note != NULL ? note : "", registry_now_s());
-	return registry_db_finish(registry, error, reason);
+	if (error == 0) {
+		error = suspension_run(registry, realm, node, is_suspended, note, reason);
+		error = registry_db_finish(registry, error, reason);
+	}
+	return error != 0 && is_suspended ? suspension_remember(registry, realm, node, reason)
+					  : error;
 }

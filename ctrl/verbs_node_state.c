@@ -79,6 +79,20 @@ note_make(const struct verb_call *call, char note[REGISTRY_NOTE_SIZE])
 	return note;
 }
 
+/* What holds at once does so whatever becomes of the disk; whoever asked should know. */
+static void
+unwritten_warn(struct verb_call *call)
+{
+	const char *cure = call->reason.error == EAGAIN
+				   ? "it is written when the import that is under way is over"
+				   : "make room on the disk";
+
+	json_object_set_new(call->result, "warning",
+		json_sprintf("in force now, but not yet on disk: %s; until it is, a restart "
+			     "forgets it: %s",
+			strerror(call->reason.error), cure));
+}
+
 static int
 suspend(struct verb_call *call, bool is_suspended)
 {
@@ -98,10 +112,12 @@ suspend(struct verb_call *call, bool is_suspended)
 	note_make(call, note);
 	error = nodes_suspend(call->ctrl, realm, node.node, is_suspended,
 		is_suspended ? note : NULL, &call->reason);
-	if (error != 0)
+	if (error < 0)
 		return error;
 	call->is_change = true;
 	call->result = json_pack("{s:I}", "node", (json_int_t)node.node);
+	if (error > 0)
+		unwritten_warn(call);
 	return 0;
 }
 
@@ -118,15 +134,6 @@ run_node_resume(struct verb_call *call)
 }
 
 /* ---- node.revoke ---- */
-
-static void
-unwritten_warn(struct verb_call *call)
-{
-	json_object_set_new(call->result, "warning",
-		json_sprintf("in force now, but not yet on disk: %s; until it is, a restart "
-			     "forgets it: make room on the disk",
-			strerror(call->reason.error)));
-}
 
 static int
 revoke_one(struct verb_call *call, unsigned realm)

@@ -598,6 +598,35 @@ test_revoked_during_import(void **state)
 	assert_false(is_in_force("in"));
 }
 
+/* So does a suspension; taking one back waits for the import. */
+static void
+test_suspended_during_import(void **state)
+{
+	unsigned number;
+	json_t *result;
+
+	(void)state;
+	add_many();
+	number = import_begin();
+	result = ask("node.suspend", "{\"realm\":\"lab\",\"name\":\"in\"}");
+	assert_non_null(result);
+	assert_non_null(strstr(json_string_value(json_object_get(result, "warning")),
+		"when the import that is under way is over"));
+	json_decref(result);
+	assert_true(find("in").is_suspended);
+	assert_int_equal(registry_unwritten(ctrl.registry), 1);
+	assert_int_not_equal(slot_of("in")->policy, slot_of("out")->policy);
+	must_not("node.resume", "{\"realm\":\"lab\",\"name\":\"in\"}", "under way");
+	json_decref(import_end(number, "import.abort"));
+	assert_int_equal(registry_unwritten(ctrl.registry), 0);
+	gateway_stop();
+	gateway_start();
+	assert_true(find("in").is_suspended);
+	must("node.resume", "{\"realm\":\"lab\",\"name\":\"in\"}");
+	assert_false(find("in").is_suspended);
+	assert_int_equal(slot_of("in")->policy, slot_of("out")->policy);
+}
+
 /* A full disk at the commit: nothing is there, and the numbers that were noted are not used again. */
 static void
 test_import_unwritten(void **state)
@@ -670,6 +699,7 @@ main(void)
 		TEST(test_import_all_or_nothing),
 		TEST(test_import_place_and_abort),
 		TEST(test_revoked_during_import),
+		TEST(test_suspended_during_import),
 		TEST(test_import_unwritten),
 		TEST(test_import_many),
 	};
