@@ -382,23 +382,25 @@ nodes_revoke_many(struct ctrl *ctrl, unsigned realm_index,
 	const struct registry_selection *selection, const char *note, uint64_t begun_us,
 	uint64_t *in_force_us, struct reason *reason)
 {
+	const struct config_realm *realm = &ctrl->config->realms[realm_index];
 	struct revocation *items = calloc(selection->count, sizeof(*items));
-	int error = 0;
+	int error;
 
 	*in_force_us = 0;
 	if (items == NULL)
 		return reason_set(reason, ENOMEM, "no memory for %zu revocations: revoke fewer",
 			selection->count);
-	for (size_t i = 0; error == 0 && i < selection->count; i++) {
+	for (size_t i = 0; i < selection->count; i++) {
 		const struct registry_selected *node = &selection->items[i];
 
-		items[i] = (struct revocation){ctrl->config->realms[realm_index].id, node->node};
-		error = revoked_put(ctrl, realm_index, node->node, node->highest, reason);
+		items[i] = (struct revocation){realm->id, node->node};
+		/* A place is never short for one that goes; the others go in any case. */
+		if (revoked_put(ctrl, realm_index, node->node, node->highest, reason) != 0)
+			log_error(realm->name, "node %u is revoked, but %s", node->node,
+				reason->text);
 	}
-	if (error == 0) {
-		*in_force_us = force(ctrl, begun_us);
-		error = registry_revoke(ctrl->registry, items, selection->count, note, reason);
-	}
+	*in_force_us = force(ctrl, begun_us);
+	error = registry_revoke(ctrl->registry, items, selection->count, note, reason);
 	free(items);
 	return error;
 }
