@@ -223,6 +223,7 @@ def new_master(lab, checks, senders, watch, so_far):
     lab.credgate("realm", "retire", "lab", "--quiet", "2s", "--final")
     checks.check("the old master is out of service", True,
                  "is out of service" in lab.log())
+    time.sleep(0.5)
     so_far = settle(checks, "old master out of service", senders, watch.stream, so_far)
     os.rename(os.path.join(lab.state_dir, "lab.master"),
               os.path.join(lab.dir, "lab.master.archived"))
