@@ -397,7 +397,7 @@ static int
 no_room(const struct keytable *table, struct reason *reason)
 {
 	return reason_set(reason, ENOSPC,
-		"all %u places for further epochs are taken; make rotations final "
+		"all %u places for further epochs are taken; retire old keys "
 		"(credgate realm retire), wait until older epochs end, or revoke nodes",
 		table->shape.extra_count);
 }

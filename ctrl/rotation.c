@@ -113,8 +113,8 @@ room_check(struct ctrl *ctrl, const struct registry_rotate *ask, struct reason *
 	if (error != 0 || count <= room)
 		return error;
 	return reason_set(reason, ENOSPC,
-		"%u nodes would need a place for a second key and %u are free; make the last "
-		"rotation final (credgate realm retire --final), or rotate a role or a range of "
+		"%u nodes would need a place for a second key and %u are free; retire the old "
+		"keys first (credgate realm retire), or rotate a role or a range of "
 		"nodes at a time",
 		count, room);
 }
@@ -316,7 +316,7 @@ restore(struct ctrl *ctrl, const struct rotation_ask *ask, uint32_t held,
 	if (held > room)
 		return reason_set(reason, ENOSPC,
 			"%u retired keys would need places for further keys and %u are free; roll "
-			"back one node at a time",
+			"back node by node, or close them for good (credgate realm retire --final)",
 			held, room);
 	error = registry_epochs_restore(ctrl->registry, realm_of(ctrl, ask->realm_index)->id,
 		ask->node, &done->restored, reason);

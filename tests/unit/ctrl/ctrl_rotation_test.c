@@ -59,9 +59,9 @@ gateway_stop(void)
 }
 
 static void
-nodes_add_all(void)
+nodes_add_range(unsigned first, unsigned last)
 {
-	for (unsigned i = 1; i <= NODES; i++) {
+	for (unsigned i = first; i <= last; i++) {
 		struct registry_request request = {0};
 		struct registry_node node;
 		char name[16];
@@ -82,7 +82,7 @@ setup(void **state)
 		return -1;
 	fixture_write("state/lab.master", master, sizeof(master), 0600);
 	gateway_start();
-	nodes_add_all();
+	nodes_add_range(1, NODES);
 	return 0;
 }
 
@@ -475,6 +475,27 @@ test_rotate_options(void **state)
 	assert_string_equal(in_force(2), "10 9 8 7 6 5 4 3");
 }
 
+/* Without room for all nothing is written; retiring old keys makes room, which rollback then lacks. */
+static void
+test_no_room(void **state)
+{
+	(void)state;
+	nodes_add_range(NODES + 1, 72);
+	for (int i = 0; i < 4; i++)
+		json_decref(ask_good("realm.rotate", json_object()));
+	assert_refused("realm.rotate", json_object(), ENOSPC,
+		"72 nodes would need a place for a second key and 13 are free");
+	assert_all_in_force("5 4 3 2 1");
+	assert_int_equal(find(1).highest, 5);
+	json_decref(ask_good("realm.retire", quiet(0)));
+	for (int i = 0; i < 3; i++)
+		json_decref(ask_good("realm.rotate", json_object()));
+	assert_all_in_force("8 7 6 5");
+	assert_refused("realm.rollback", quiet(0), ENOSPC, "288 retired keys");
+	json_decref(ask_good("node.rollback", json_pack("{s:s}", "name", "n001")));
+	assert_string_equal(in_force(1), "8 7 6 5 4 3 2 1");
+}
+
 /* Nobody can be moved to a key that does not hold yet. */
 static void
 test_new_key_not_yet_valid(void **state)
@@ -684,6 +705,7 @@ main(void)
 		TEST(test_final_outlives_an_old_copy),
 		TEST(test_node_steps),
 		TEST(test_rotate_options),
+		TEST(test_no_room),
 		TEST(test_new_key_not_yet_valid),
 		TEST(test_master),
 		TEST(test_master_rolled_back),
