@@ -21,6 +21,7 @@ struct clone_seen {
 	uint32_t count;
 	uint32_t collisions;
 	uint32_t told;
+	uint32_t before[2]; /* count and collisions of a node that had the slot before */
 };
 
 struct clones {
@@ -32,19 +33,39 @@ struct clones {
 	struct clone_seen seen[];
 };
 
-bool
-clones_view(const struct meter_node *meter, struct clone_view *view)
+static bool
+slot_view(const struct clones *clones, uint32_t slot, struct clone_view *view)
 {
+	const struct meter_node *meter = meters_node(clones->meters, slot);
+	const struct clone_seen *seen = &clones->seen[slot];
 	uint64_t source[2] = {LOAD(meter->clone_source[0]), LOAD(meter->clone_source[1])};
 
-	view->count = LOAD(meter->clone_count);
-	view->collisions = LOAD(meter->collisions);
+	view->count = LOAD(meter->clone_count) - seen->before[0];
+	view->collisions = LOAD(meter->collisions) - seen->before[1];
 	view->incarnation = LOAD(meter->incarnation);
 	view->since_us = LOAD(meter->incarnation_since_us);
 	view->other = view->count > 0 ? LOAD(meter->clone_incarnation) : 0;
 	view->last_us = LOAD(meter->clone_last_us);
 	memcpy(view->source, source, ADDRESS_BYTES);
 	return view->count > 0 || view->collisions > 0;
+}
+
+bool
+clones_view(
+	const struct clones *clones, unsigned realm_index, uint32_t node, struct clone_view *view)
+{
+	return slot_view(clones, clones->ctrl->bases[realm_index] + node, view);
+}
+
+void
+clones_node_clear(struct clones *clones, unsigned realm_index, uint32_t node)
+{
+	const uint32_t slot = clones->ctrl->bases[realm_index] + node;
+	const struct meter_node *meter = meters_node(clones->meters, slot);
+	struct clone_seen *seen = &clones->seen[slot];
+
+	clones->counts[realm_index] -= seen->told > 0;
+	*seen = (struct clone_seen){.before = {LOAD(meter->clone_count), LOAD(meter->collisions)}};
 }
 
 struct clones *
@@ -59,13 +80,6 @@ clones_create(struct ctrl *ctrl)
 	clones->ctrl = ctrl;
 	clones->meters = meters;
 	clones->slot_count = meters->slot_count;
-	/* What was told before this start is not told again. */
-	for (uint32_t i = 0; i < clones->slot_count; i++) {
-		const struct meter_node *meter = meters_node(meters, i);
-
-		clones->seen[i].count = LOAD(meter->clone_count);
-		clones->seen[i].collisions = LOAD(meter->collisions);
-	}
 	return clones;
 }
 
@@ -173,33 +187,28 @@ clone_report(struct clones *clones, uint32_t slot, const struct clone_view *view
 		clone_suspend(ctrl, (unsigned)index, &node, view);
 }
 
-/* Evidence grew, or a deleted node's slot was wiped. Returns how many reports that made. */
+/* Returns 1 if evidence grew. */
 static unsigned
 meter_look(struct clones *clones, uint32_t slot)
 {
-	const struct meter_node *meter = meters_node(clones->meters, slot);
 	struct clone_seen *seen = &clones->seen[slot];
 	struct clone_view view;
 	uint64_t all;
-	bool has_grown, is_told;
+	bool is_told;
 
-	if (LOAD(meter->clone_count) == seen->count && LOAD(meter->collisions) == seen->collisions)
+	if (!slot_view(clones, slot, &view) ||
+		(view.count == seen->count && view.collisions == seen->collisions))
 		return 0;
-	clones_view(meter, &view);
 	all = (uint64_t)view.count + view.collisions;
-	has_grown = view.count > seen->count || view.collisions > seen->collisions;
-	is_told = has_grown && (seen->told == 0 || all >= 2ull * seen->told);
-	if (has_grown)
-		clone_report(clones, slot, &view, is_told);
+	is_told = seen->told == 0 || all >= 2ull * seen->told;
+	clone_report(clones, slot, &view, is_told);
 	if (is_told && seen->told == 0 && realm_of(clones->ctrl, slot) >= 0)
 		clones->counts[realm_of(clones->ctrl, slot)]++;
 	seen->count = view.count;
 	seen->collisions = view.collisions;
 	if (is_told)
 		seen->told = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
-	else if (!has_grown)
-		seen->told = 0;
-	return has_grown;
+	return 1;
 }
 
 void

@@ -40,5 +40,9 @@ struct clone_view {
 	uint8_t source[16];   /* whence the last of `count` came */
 };
 
-/* False if there is none. */
-bool clones_view(const struct meter_node *meter, struct clone_view *view);
+/* Of a node of a realm; false if there is none. */
+bool clones_view(
+	const struct clones *clones, unsigned realm_index, uint32_t node, struct clone_view *view);
+
+/* The node is deleted: whoever gets its number next begins without evidence. */
+void clones_node_clear(struct clones *clones, unsigned realm_index, uint32_t node);

@@ -7,6 +7,7 @@
 
 #include "ctrl/audit.h"
 #include "ctrl/clock.h"
+#include "ctrl/clones.h"
 #include "ctrl/ctrl.h"
 #include "ctrl/log.h"
 #include "ctrl/members.h"
@@ -415,6 +416,7 @@ nodes_delete(struct ctrl *ctrl, unsigned realm_index, const struct registry_node
 		return error;
 	keytable_node_clear(ctrl->keys, realm_index, node->node);
 	members_node_clear(ctrl->members, realm_index, node->node);
+	clones_node_clear(ctrl->clones, realm_index, node->node);
 	policies_forget(ctrl, realm_index, node->node);
 	return 0;
 }

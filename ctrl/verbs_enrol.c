@@ -330,7 +330,6 @@ evidence_collect(struct evidence *evidence)
 {
 	const struct ctrl *ctrl = evidence->ctrl;
 	const struct config_realm *realm = &ctrl->config->realms[evidence->realm_index];
-	struct meters_header *meters = shared_meters(&ctrl->shared);
 	struct registry_node node;
 	struct clone_view view;
 	int error;
@@ -338,9 +337,7 @@ evidence_collect(struct evidence *evidence)
 	for (unsigned i = 0; i < LIST_METERS_MAX && evidence->node <= realm->nodes_max &&
 			     json_array_size(evidence->clones) < LIST_CODES_MAX;
 		i++, evidence->node++) {
-		uint32_t slot = ctrl->bases[evidence->realm_index] + evidence->node;
-
-		if (!clones_view(meters_node(meters, slot), &view))
+		if (!clones_view(ctrl->clones, evidence->realm_index, evidence->node, &view))
 			continue;
 		error = registry_node_find(ctrl->registry, realm->id, realm->name, NULL,
 			evidence->node, &node, evidence->reason);
