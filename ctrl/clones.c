@@ -64,6 +64,9 @@ clones_node_clear(struct clones *clones, unsigned realm_index, uint32_t node)
 	const struct meter_node *meter = meters_node(clones->meters, slot);
 	struct clone_seen *seen = &clones->seen[slot];
 
+	/* The registry may have nodes for which there is no slot. */
+	if (node > clones->ctrl->config->realms[realm_index].nodes_max)
+		return;
 	clones->counts[realm_index] -= seen->told > 0;
 	*seen = (struct clone_seen){.before = {LOAD(meter->clone_count), LOAD(meter->collisions)}};
 }
