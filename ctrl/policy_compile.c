@@ -80,6 +80,7 @@ image_begin(struct policy_image *image, const struct policy_image *before)
 	row_fill(image, TABLE_OUTCOME_ALLOW);
 	row_fill(image, TABLE_OUTCOME_DENY);
 	rules->classes[POLICY_CLASS_DENY].cells = COLUMNS_MAX;
+	rules->classes[POLICY_CLASS_DENY].flags = TABLE_CLASS_DENIES;
 	rules->class_count = POLICY_CLASS_DENY + 1;
 	image->is_changed = true;
 	for (unsigned i = 1; before != NULL && i < TABLE_LIMITS_MAX; i++) {
