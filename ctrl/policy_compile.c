@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctrl/policy_intern.h"
+#include "ctrl/policy_spans.h"
 
 #define BITS_MAX    (POLICY_RULES_MAX + POLICY_LIMITS_MAX)
 #define WORDS_MAX   POLICY_WORDS(BITS_MAX)
@@ -528,6 +529,7 @@ program_put(
 		lane = rule_put(rules, program, lane, &plan->policy->rules[rule],
 			plan->rules[rule].is_bound);
 	}
+	policy_spans_fold(rules, program);
 	image->is_changed = true;
 	return (uint16_t)rules->program_count++;
 }

@@ -278,6 +278,7 @@ admit_lay_out(struct burst *burst, unsigned count)
 unsigned
 burst_admit(struct worker *worker, unsigned count)
 {
+	const struct table_rules *rules = worker->burst.view.rules;
 	uint8_t rare[BURST_FRAMES_MAX];
 	const unsigned rare_count = admit_usual(worker, count, rare);
 	uint64_t refused;
@@ -288,5 +289,7 @@ burst_admit(struct worker *worker, unsigned count)
 			count = admit_refuse(worker, count, refused);
 	}
 	admit_lay_out(&worker->burst, count);
+	if (count != 0 && (rules->has_rules || rules->has_limits))
+		rules_find(&worker->burst, count);
 	return count;
 }

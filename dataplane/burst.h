@@ -16,6 +16,7 @@
 #include "dataplane/claim.h"
 #include "dataplane/frame.h"
 #include "dataplane/handoff.h"
+#include "dataplane/limit_bucket.h"
 #include "dataplane/packet.h"
 #include "dataplane/rules.h"
 #include "dataplane/view.h"
@@ -62,6 +63,9 @@ struct burst {
 	const struct key_slot *slots[BURST_FRAMES_MAX];
 	const uint8_t *msgs[BURST_FRAMES_MAX];
 	uint16_t sizes[BURST_FRAMES_MAX]; /* under the tag */
+	/* From admit on, if there are rules or limits: read while slots and items are near. */
+	uint16_t policies[BURST_FRAMES_MAX]; /* classes */
+	uint16_t programs[BURST_FRAMES_MAX]; /* of rules */
 	struct tag_identity ids[BURST_FRAMES_MAX];
 	struct burst_item items[BURST_FRAMES_MAX];
 };
@@ -127,7 +131,7 @@ struct worker {
 	struct burst burst;
 	struct tag_engine *engine;
 	burst_parse_t *parse;
-	rules_run_t *rules_run;
+	burst_rules_t *rules;
 	struct worker_stats *stats;
 	struct replay_store *replay;
 	const struct worker_port *ports;
@@ -142,7 +146,7 @@ struct worker {
 	struct answers answers;
 	struct own_run run;
 	struct budget budget;
-	uint64_t limit_buckets[TABLE_LIMITS_MAX]; /* this worker's shares */
+	struct limit_buckets limits;
 	struct worker_config config;
 };
 
@@ -161,8 +165,13 @@ unsigned burst_admit(struct worker *worker, unsigned count);
 /* Tags. After it, everything live is proved. */
 unsigned burst_verify(struct worker *worker, unsigned count);
 
-/* What rules say of them, into their records. Nobody is refused here. */
-void burst_rules(struct worker *worker, unsigned count);
+/* What rules say of them, into their records (dataplane/rules.h). Nobody is refused here. */
+static inline void
+burst_rules(struct worker *worker, unsigned count)
+{
+	if (count != 0 && worker->burst.view.rules->has_rules)
+		worker->rules(worker, count);
+}
 
 /* Sends other owners' credentials to them; what is left is ours. */
 unsigned burst_handoff(struct worker *worker, unsigned count);

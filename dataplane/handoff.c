@@ -296,6 +296,7 @@ handoff_keep(struct burst *burst, uint64_t ours)
 
 		burst->sizes[live] = burst->sizes[n];
 		burst->ids[live] = burst->ids[n];
+		burst->policies[live] = burst->policies[n];
 		burst->live[live++] = burst->live[n];
 	}
 	return live;

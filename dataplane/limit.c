@@ -5,60 +5,66 @@
 #define NS_A_MS      1000000u
 #define RETRY_MS_MIN 20u
 #define RETRY_MS_MAX 60000u
+/* More than a burst and what is handed over in it can take. */
+#define TOKENS_MAX (4u * BURST_FRAMES_MAX)
 
 /* This worker's share of a limit, as control has set it last. */
-struct share {
-	uint64_t interval_ns;
-	uint64_t depth_ns;
-	unsigned limit;
-};
-
-static struct share
+static const struct meter_share *
 share_of(const struct worker *worker, unsigned limit)
 {
-	const struct meter_share *share;
-
-	limit %= TABLE_LIMITS_MAX;
-	share = &worker->config.meters->shares[limit][worker->index];
-	return (struct share){
-		.interval_ns = atomic_load_explicit(&share->interval_ns, memory_order_relaxed),
-		.depth_ns = atomic_load_explicit(&share->depth_ns, memory_order_relaxed),
-		.limit = limit,
-	};
+	return &worker->config.meters->shares[limit % TABLE_LIMITS_MAX][worker->index];
 }
 
-static bool
-share_has_token(const struct worker *worker, const struct share *share, uint64_t now_ns)
+/* How many tokens there are now, as far as a burst can want them. */
+static uint32_t
+tokens_count(uint64_t word, uint64_t now_ns, uint64_t interval_ns, uint64_t depth_ns)
 {
-	return share->interval_ns == 0 ||
-	       (share->depth_ns >= share->interval_ns &&
-		       rate_has_token(worker->limit_buckets[share->limit], now_ns,
-			       share->interval_ns, share->depth_ns));
+	const uint64_t owed_ns = rate_full_ns(word, now_ns, depth_ns) - now_ns;
+	uint64_t tokens;
+
+	if (interval_ns == 0)
+		return TOKENS_MAX;
+	if (interval_ns == RATE_NONE)
+		return 0;
+	tokens = (depth_ns - owed_ns) / interval_ns;
+	return tokens < TOKENS_MAX ? (uint32_t)tokens : TOKENS_MAX;
 }
 
-static bool
-node_has_token(const struct table_class *class, const struct replay_node *node, uint64_t now_ns)
+void
+limit_open(struct worker *worker, unsigned limit)
 {
-	return class->node_interval_ns == 0 ||
-	       rate_has_token(node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
-}
-
-bool
-limit_take_any(struct worker *worker, const struct table_class *class, struct replay_node *node)
-{
+	const struct meter_share *share = share_of(worker, limit);
+	struct limit_bucket *bucket = &worker->limits.buckets[limit];
 	const uint64_t now_ns = worker->burst.mono_us * 1000;
-	const struct share share = share_of(worker, class->limit);
-	uint64_t *bucket = &worker->limit_buckets[share.limit];
+	const uint64_t depth_ns = atomic_load_explicit(&share->depth_ns, memory_order_relaxed);
 
-	if (!node_has_token(class, node, now_ns) || !share_has_token(worker, &share, now_ns))
-		return false;
-	if (class->node_interval_ns != 0)
-		node->bucket = rate_spend(
-			node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
-	if (share.interval_ns != 0)
-		*bucket = rate_spend(*bucket, now_ns, share.interval_ns, share.depth_ns);
-	stat_add(&worker->stats->limit_taken[share.limit], 1);
-	return true;
+	bucket->interval_ns = atomic_load_explicit(&share->interval_ns, memory_order_relaxed);
+	bucket->word = rate_full_ns(bucket->word, now_ns, depth_ns);
+	bucket->left = tokens_count(bucket->word, now_ns, bucket->interval_ns, depth_ns);
+	bucket->given = bucket->left;
+	worker->limits.open[limit / 64] |= (uint64_t)1 << limit % 64;
+	worker->limits.any_open = 1;
+}
+
+static void
+bucket_close(struct worker *worker, unsigned limit)
+{
+	struct limit_bucket *bucket = &worker->limits.buckets[limit];
+	const uint64_t given = bucket->given - bucket->left;
+
+	bucket->word += given * (bucket->interval_ns != RATE_NONE ? bucket->interval_ns : 0);
+	stat_add(&worker->stats->limit_taken[limit], given);
+}
+
+void
+limit_close(struct worker *worker)
+{
+	struct limit_buckets *limits = &worker->limits;
+
+	for (unsigned i = 0; i < TABLE_LIMITS_MAX / 64; i++)
+		for (; limits->open[i] != 0; limits->open[i] &= limits->open[i] - 1)
+			bucket_close(worker, i * 64 + (unsigned)__builtin_ctzll(limits->open[i]));
+	limits->any_open = 0;
 }
 
 void
@@ -66,7 +72,7 @@ limit_note(struct worker *worker, const struct key_slot *slot, const struct repl
 {
 	const struct table_class *class = limit_class(worker->burst.view.rules, slot);
 
-	if (class->limit != 0 && node_has_token(class, node, worker->burst.mono_us * 1000))
+	if (class->limit != 0 && limit_node_has_token(class, node, worker->burst.mono_us * 1000))
 		stat_add(&worker->stats->limit_refused[class->limit % TABLE_LIMITS_MAX], 1);
 }
 
@@ -74,11 +80,12 @@ uint32_t
 limit_retry_ms(const struct worker *worker, const struct key_slot *slot)
 {
 	const struct table_class *class = limit_class(worker->burst.view.rules, slot);
-	const struct share share = share_of(worker, class->limit);
+	const uint64_t shared_ns = atomic_load_explicit(
+		&share_of(worker, class->limit)->interval_ns, memory_order_relaxed);
 	uint64_t wait_ns = class->node_interval_ns;
 
-	if (class->limit != 0 && share.interval_ns > wait_ns)
-		wait_ns = share.interval_ns;
+	if (class->limit != 0 && shared_ns > wait_ns)
+		wait_ns = shared_ns;
 	if (wait_ns < (uint64_t)RETRY_MS_MIN * NS_A_MS)
 		return RETRY_MS_MIN;
 	return wait_ns < (uint64_t)RETRY_MS_MAX * NS_A_MS ? (uint32_t)(wait_ns / NS_A_MS) + 1

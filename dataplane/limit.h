@@ -17,9 +17,11 @@ limit_class(const struct table_rules *rules, const struct key_slot *slot)
 	return &rules->classes[slot->policy % TABLE_CLASSES_MAX];
 }
 
-/* Takes a token from every bucket that concerns the class, or from none. (limit.c) */
-bool limit_take_any(
-	struct worker *worker, const struct table_class *class, struct replay_node *node);
+/* Counts out the tokens of this burst. */
+void limit_open(struct worker *worker, unsigned limit);
+
+/* Settles what the burst has given; at its end, if limits.any_open. */
+void limit_close(struct worker *worker);
 
 /* A credential is refused for its rate: counts it if a shared bucket was the empty one. */
 void limit_note(struct worker *worker, const struct key_slot *slot, const struct replay_node *node);
@@ -27,25 +29,48 @@ void limit_note(struct worker *worker, const struct key_slot *slot, const struct
 /* How long a sender had better wait, in milliseconds: until the next token at the latest. */
 uint32_t limit_retry_ms(const struct worker *worker, const struct key_slot *slot);
 
-/* `rules` NULL: there are no limits. False: over its rate, nothing taken. */
 static inline bool
-limit_take(struct worker *worker, const struct table_rules *rules, const struct key_slot *slot,
-	struct replay_node *node)
+limit_node_has_token(
+	const struct table_class *class, const struct replay_node *node, uint64_t now_ns)
 {
-	const struct table_class *class;
-
-	if (rules == NULL)
-		return true;
-	class = limit_class(rules, slot);
-	if (class->limit == 0 && class->node_interval_ns == 0)
-		return true;
-	if (class->limit == 0)
-		return rate_take(&node->bucket, worker->burst.mono_us * 1000,
-			class->node_interval_ns, class->node_depth_ns);
-	return limit_take_any(worker, class, node);
+	return class->node_interval_ns == 0 ||
+	       rate_has_token(node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
 }
 
-/* What limit_take wants: the rules, if any of them limits a rate. */
+/* The bucket of a shared limit, counted out. */
+static inline struct limit_bucket *
+limit_bucket_of(struct worker *worker, unsigned limit)
+{
+	limit %= TABLE_LIMITS_MAX;
+	if (!(worker->limits.open[limit / 64] >> limit % 64 & 1))
+		limit_open(worker, limit);
+	return &worker->limits.buckets[limit];
+}
+
+/*
+ * Takes a token from every bucket that concerns the class, or from none. False: over its rate.
+ */
+static inline bool
+limit_take(struct worker *worker, const struct table_class *class, struct replay_node *node)
+{
+	const uint64_t now_ns = worker->burst.mono_us * 1000;
+
+	if (!limit_node_has_token(class, node, now_ns))
+		return false;
+	if (class->limit != 0) {
+		struct limit_bucket *bucket = limit_bucket_of(worker, class->limit);
+
+		if (bucket->left == 0)
+			return false;
+		bucket->left--;
+	}
+	if (class->node_interval_ns != 0)
+		node->bucket = rate_spend(
+			node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
+	return true;
+}
+
+/* The rules, if any of them limits a rate. */
 static inline const struct table_rules *
 limit_of(const struct view *view)
 {

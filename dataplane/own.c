@@ -186,7 +186,8 @@ own_judge(struct worker *worker, struct own_cred cred, uint32_t *readers, uint8_
 	if (window == VERDICT_BUSY || !deliver_has_room(&worker->deliver, *readers,
 					      deliver_slots(cred.record->payload_size)))
 		return VERDICT_BUSY;
-	if (limit_take(worker, limit_of(&worker->burst.view), cred.key->slot, node))
+	if (limit_of(&worker->burst.view) == NULL ||
+		limit_take(worker, limit_class(worker->burst.view.rules, cred.key->slot), node))
 		return VERDICT_NONE;
 	limit_note(worker, cred.key->slot, node);
 	return VERDICT_OVER_RATE;
@@ -426,7 +427,7 @@ struct own_lane {
 	__m128i reader;
 	uint32_t group; /* its bit */
 	const struct table_realm *realm;
-	const struct table_rules *rules; /* NULL: none limits a rate */
+	const struct table_rules *rules; /* for limits; unused where there are none */
 };
 
 /* False: not one group. */
@@ -497,7 +498,7 @@ own_move(struct worker *worker, uint32_t window, uint64_t serial)
  */
 static inline __attribute__((always_inline)) enum verdict
 lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_record *record,
-	const struct view_key *key, __m128i ids)
+	const struct view_key *key, __m128i ids, const struct table_class *class)
 {
 	struct replay_node *node = &worker->replay->nodes[key->window];
 	const uint64_t now_us = worker->burst.now_us;
@@ -515,7 +516,7 @@ lane_accept(struct worker *worker, struct own_lane *lane, const struct verdict_r
 		lane->writer.position == lane->limit ||
 		!(is_in_line || own_is_ahead(worker, record, key)) ||
 		ids_are_hidden(ids, lane->reader) ||
-		!limit_take(worker, lane->rules, key->slot, node))
+		(class != NULL && !limit_take(worker, class, node)))
 		return VERDICT_NONE;
 	meter_turn(worker, key->window, record->epoch);
 	quarters_fill(quarters, record, ids, now_us, tail);
@@ -546,8 +547,8 @@ own_refuse_replayed(struct worker *worker, unsigned n)
  * Accepts, and refuses replays, from position `first` of live on, as long as all is as usual.
  * Returns the first position that it leaves as it is.
  */
-static __attribute__((noinline)) unsigned
-own_accept_usual(struct worker *worker, unsigned first, unsigned count)
+static inline __attribute__((always_inline)) unsigned
+own_accept_lanes(struct worker *worker, unsigned first, unsigned count, bool has_limits)
 {
 	const struct burst *burst = &worker->burst;
 	enum verdict verdict;
@@ -563,8 +564,9 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 		if (item->key.realm != lane.realm &&
 			!lane_change(worker, &lane, &item->key, &accepted))
 			return n;
-		verdict = lane_accept(
-			worker, &lane, &item->record, &item->key, ids_load(&burst->ids[n]));
+		verdict = lane_accept(worker, &lane, &item->record, &item->key,
+			ids_load(&burst->ids[n]),
+			has_limits ? &lane.rules->classes[burst->policies[n]] : NULL);
 		if (verdict == VERDICT_NONE)
 			break;
 		if (verdict == VERDICT_REPLAYED)
@@ -574,6 +576,26 @@ own_accept_usual(struct worker *worker, unsigned first, unsigned count)
 	}
 	lane_close(worker, &lane, accepted);
 	return n;
+}
+
+/* Where nothing limits a rate nothing is asked of limits: two functions, so that neither has both. */
+static __attribute__((noinline)) unsigned
+own_accept_free(struct worker *worker, unsigned first, unsigned count)
+{
+	return own_accept_lanes(worker, first, count, false);
+}
+
+static __attribute__((noinline)) unsigned
+own_accept_limited(struct worker *worker, unsigned first, unsigned count)
+{
+	return own_accept_lanes(worker, first, count, true);
+}
+
+static inline unsigned
+own_accept_usual(struct worker *worker, unsigned first, unsigned count)
+{
+	return limit_of(&worker->burst.view) == NULL ? own_accept_free(worker, first, count)
+						     : own_accept_limited(worker, first, count);
 }
 
 /* ---- what was handed over ---- */
@@ -713,7 +735,8 @@ own_accept_messages(struct worker *worker, const struct handoff_message *message
 			break;
 		if (keys[n].realm != lane.realm && !lane_change(worker, &lane, &keys[n], &accepted))
 			return n;
-		verdict = lane_accept(worker, &lane, record, &keys[n], ids);
+		verdict = lane_accept(worker, &lane, record, &keys[n], ids,
+			lane.rules != NULL ? limit_class(lane.rules, keys[n].slot) : NULL);
 		if (verdict == VERDICT_NONE)
 			break;
 		if (verdict == VERDICT_REPLAYED)
@@ -890,6 +913,8 @@ burst_own(struct worker *worker, unsigned count)
 	if (waiting != 0)
 		message_count = own_messages(worker);
 	own_finish(worker);
+	if (worker->limits.any_open)
+		limit_close(worker);
 	if (message_count != 0) {
 		own_release(worker);
 		stat_add(&worker->stats->handed_in, message_count);

@@ -12,7 +12,9 @@
  * and audience (table_rules_column). A cell names a program: the rules that may decide there, in
  * their order, up to the first that needs no look at uid, gid or origin. That one, or the default,
  * is the program's `otherwise`. A rule takes one lane for each pair of a uid and a gid range.
- * The first lane that matches decides.
+ * The first lane that matches decides. Where only uids (or only gids) are asked for, and there are
+ * but two outcomes, the program is spans instead: the ids at which one outcome turns into the other,
+ * so that the number of them below an id, odd or even, says which it is.
  *
  * Class 0 has no rules and no limits; programs 0, 1 and 2 are the three outcomes without a look.
  */
@@ -53,13 +55,21 @@ struct table_class {
 };
 static_assert(sizeof(struct table_class) == 32, "docs/shared-memory.md");
 
+enum table_program_form {
+	TABLE_PROGRAM_LANES = 0,
+	TABLE_PROGRAM_UID_SPANS = 1,
+	TABLE_PROGRAM_GID_SPANS = 2,
+};
+
 struct table_program {
 	uint32_t group; /* its first lane group */
 	uint32_t prefix;
 	uint16_t group_count;  /* at most TABLE_PROGRAM_GROUPS_MAX */
 	uint16_t prefix_count; /* of lanes that are bound to the origin */
-	uint8_t otherwise;     /* enum table_outcome, if no lane matches */
-	uint8_t reserved[3];
+	uint8_t otherwise;     /* enum table_outcome, if no lane matches, or below the first span */
+	uint8_t form;          /* enum table_program_form */
+	uint8_t odd;           /* spans: the other outcome */
+	uint8_t vector_count;  /* spans: of TABLE_LANES borders each */
 };
 static_assert(sizeof(struct table_program) == 16, "docs/shared-memory.md");
 
@@ -75,6 +85,32 @@ struct table_lane_group {
 	uint16_t reserved[29];
 };
 static_assert(sizeof(struct table_lane_group) == 320, "docs/shared-memory.md");
+
+/*
+ * Spans take the place of lane groups: the first 256 bytes of each are four vectors of borders. A
+ * border is the last id on its side: an id above it is on the other one. UINT32_MAX, which no id is
+ * above, pads the last vector.
+ */
+#define TABLE_SPAN_VECTORS 4u
+static_assert(offsetof(struct table_lane_group, used) == 4 * TABLE_SPAN_VECTORS * TABLE_LANES,
+	"borders lie where the lanes' ids would");
+
+/* The borders of vector `v` of a program whose first group is `groups`. */
+static inline uint32_t *
+table_span_borders(struct table_lane_group *groups, unsigned v)
+{
+	uint32_t *ids = (uint32_t *)(void *)&groups[v / TABLE_SPAN_VECTORS];
+
+	return ids + v % TABLE_SPAN_VECTORS * TABLE_LANES;
+}
+
+static inline const uint32_t *
+table_span_borders_ro(const struct table_lane_group *groups, unsigned v)
+{
+	const uint32_t *ids = (const uint32_t *)(const void *)&groups[v / TABLE_SPAN_VECTORS];
+
+	return ids + v % TABLE_SPAN_VECTORS * TABLE_LANES;
+}
 
 struct table_rule_prefix {
 	uint8_t prefix[16];

@@ -28,6 +28,8 @@ verify_keep(struct burst *burst, unsigned count, uint64_t proved)
 	for (n = 0; n < count; n++) {
 		burst->sizes[live] = burst->sizes[n];
 		burst->ids[live] = burst->ids[n];
+		burst->policies[live] = burst->policies[n];
+		burst->programs[live] = burst->programs[n];
 		burst->live[live] = burst->live[n];
 		live += proved >> n & 1;
 	}

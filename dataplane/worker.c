@@ -57,7 +57,7 @@ worker_create(const struct worker_config *config)
 		return NULL;
 	}
 	worker->parse = parse_choose(config->kernel);
-	worker->rules_run = worker->parse == parse_avx512 ? rules_run_avx512 : rules_run_portable;
+	worker->rules = worker->parse == parse_avx512 ? rules_avx512 : rules_portable;
 	worker->config = *config;
 	worker->stats = config->stats;
 	worker->replay = config->replay;

@@ -46,6 +46,11 @@ constexpr Harness kHarness = {
   replies10    10 in 100 do
   epochs       half are of their node's second epoch
   audiences    64 audiences
+  rules        100 rules for eight roles: of each node 16 that compare its uid with a range
+  rules_all    100 rules that concern every node, each with a range of uids of its own
+  limits       a rate limit of each node, and one that all share
+  draining     two keys of every node live, a twentieth of the nodes still on the other one
+  trust        rules, limits and draining together
   ipv6, vlan   as they say; the same and those above: x_plain
   workers2          two workers on two CPUs, frames at their node's owner; x_scale
   workers2_handoff  the same, half the frames at the other worker
@@ -69,10 +74,12 @@ Counters, medians of all passes, per credential:
 Options of our own: --quick, --kernel=NAME (of all rows that do not name one).)",
 	"0.2",
 	"^path/(accepted/96/(64|4096|65536)|accepted/mixed/4096|forged100/96/4096"
-	"|(workers2|workers2_handoff|stages)/96/4096)$",
+	"|(workers2|workers2_handoff|stages)/96/4096|trust/96/65536)$",
 };
 
 constexpr uint32_t kFrames = 8192;
+// 100 rules: twelve for each of eight roles, and four for all.
+constexpr uint32_t kRulesOfNode = 12 + 4;
 constexpr double kBurst = 64;
 constexpr uint32_t kCredSizeMin = 96;
 constexpr unsigned kRetriesMax = 20;
@@ -631,6 +638,21 @@ rows_register_mixes(const char *kernel)
 		[](Params &params) { params.second_epoch = true; });
 	row_register_changed("audiences", 4096, "x_plain", kernel,
 		[](Params &params) { params.many_audiences = true; });
+	for (uint32_t nodes : {4096u, 65536u}) {
+		row_register_changed("rules", nodes, "x_plain", kernel,
+			[](Params &params) { params.rules = kRulesOfNode; });
+		row_register_changed("rules_all", nodes, "x_plain", kernel,
+			[](Params &params) { params.rules = 100; });
+		row_register_changed("limits", nodes, "x_plain", kernel,
+			[](Params &params) { params.is_limited = true; });
+		row_register_changed("draining", nodes, "x_plain", kernel,
+			[](Params &params) { params.is_draining = true; });
+		row_register_changed("trust", nodes, "x_plain", kernel, [](Params &params) {
+			params.rules = kRulesOfNode;
+			params.is_draining = true;
+			params.is_limited = true;
+		});
+	}
 	row_register_changed(
 		"ipv6", 4096, "x_plain", kernel, [](Params &params) { params.ipv6 = true; });
 	row_register_changed(
@@ -663,6 +685,9 @@ rows_register_stages()
 	row_register_stages("stages_replies10", rows.at("replies10/96/4096"));
 	row_register_stages("stages_suites", rows.at("suites/96/4096"));
 	row_register_stages("stages_epochs", rows.at("epochs/96/4096"));
+	row_register_stages("stages_rules", rows.at("rules/96/4096"));
+	row_register_stages("stages_limits", rows.at("limits/96/4096"));
+	row_register_stages("stages_trust", rows.at("trust/96/65536"));
 	row_register_stages("stages_workers2", rows.at("workers2/96/4096"));
 	row_register_stages("stages_workers2_handoff", rows.at("workers2_handoff/96/4096"));
 	if (rows.count("accepted_aesni/96/4096") != 0)

@@ -117,6 +117,8 @@ burst_mint(struct path_rig *rig, uint32_t first)
 
 		if (rig->params.second_epoch && rig_random(rig) >> 63)
 			key += rig->params.nodes + 1;
+		if (rig->params.is_draining && key % 20 == 0)
+			key += rig->params.nodes + 1;
 		rig->keys[frame] = key;
 		slots[i] = rig->slots[key];
 		msgs[i] = rig_msg(rig, frame);

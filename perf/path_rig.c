@@ -58,7 +58,7 @@ node_suite(const struct path_rig *rig, uint32_t node)
 static uint32_t
 epoch_count(const struct path_rig *rig)
 {
-	return rig->params.second_epoch ? 2 : 1;
+	return rig->params.second_epoch || rig->params.is_draining ? 2 : 1;
 }
 
 static void
@@ -91,6 +91,70 @@ audiences_add(struct path_rig *rig)
 		};
 }
 
+/* Nodes are of so many classes, each with a program of its own: more than one stays in use. */
+#define RIG_CLASSES 8u
+#define RIG_COLUMNS (TABLE_RULE_KINDS * 2)
+
+/* Each rule allows a range of uids; of these nobody but the last one's is sent. */
+static void
+program_add(struct table_rules *rules, uint32_t class, uint32_t rule_count)
+{
+	const uint32_t vector_count = (2 * rule_count + TABLE_LANES - 1) / TABLE_LANES;
+	const uint32_t group_count = (vector_count + TABLE_SPAN_VECTORS - 1) / TABLE_SPAN_VECTORS;
+	struct table_lane_group *groups = &rules->groups[class * group_count];
+	uint32_t border;
+
+	for (border = 0; border < vector_count * TABLE_LANES; border++)
+		table_span_borders(groups, border / TABLE_LANES)[border % TABLE_LANES] =
+			border < 2 * rule_count ? 999 - 10 * (rule_count - 1) + 5 * border
+						: UINT32_MAX;
+	rules->programs[TABLE_OUTCOMES + class] = (struct table_program){
+		.group = class * group_count,
+		.group_count = (uint16_t)group_count,
+		.otherwise = TABLE_OUTCOME_DENY,
+		.form = TABLE_PROGRAM_UID_SPANS,
+		.odd = TABLE_OUTCOME_ALLOW,
+		.vector_count = (uint8_t)vector_count,
+	};
+}
+
+static void
+rules_add(struct path_rig *rig)
+{
+	struct table_rules *rules = rig->fixture.rules;
+	uint32_t class, cell;
+
+	rules->has_rules = rig->params.rules != 0;
+	rules->has_limits = rig->params.is_limited;
+	for (class = 0; class < RIG_CLASSES; class ++) {
+		rules->classes[1 + class].cells = (1 + class) * RIG_COLUMNS;
+		if (rig->params.is_limited) {
+			rules->classes[1 + class].node_interval_ns = 1;
+			rules->classes[1 + class].node_depth_ns = UINT64_C(1) << 40;
+			rules->classes[1 + class].limit = 1;
+		}
+		program_add(rules, class, rig->params.rules);
+		for (cell = 0; rig->params.rules != 0 && cell < RIG_COLUMNS; cell++)
+			rules->cells[(1 + class) * RIG_COLUMNS + cell] =
+				(uint16_t)(TABLE_OUTCOMES + class);
+	}
+	rig->fixture.meters->shares[1][0].depth_ns = UINT64_C(1) << 40;
+	rig->fixture.meters->shares[1][0].interval_ns = 1;
+}
+
+/* Every epoch of a node has its class. */
+static void
+classes_add(struct path_rig *rig)
+{
+	const uint32_t nodes = rig->params.nodes;
+	uint32_t epoch, node;
+
+	for (epoch = 0; epoch < epoch_count(rig); epoch++)
+		for (node = 1; node <= nodes; node++)
+			rig->slots[epoch * (nodes + 1) + node]->policy =
+				(uint16_t)(1 + node % RIG_CLASSES);
+}
+
 static bool
 rig_fill(struct path_rig *rig)
 {
@@ -107,6 +171,10 @@ rig_fill(struct path_rig *rig)
 	nodes_add(rig);
 	if (rig->params.many_audiences)
 		audiences_add(rig);
+	if (rig->params.rules != 0 || rig->params.is_limited) {
+		rules_add(rig);
+		classes_add(rig);
+	}
 	return true;
 }
 
@@ -116,7 +184,7 @@ extras_max(const struct path_rig *rig)
 {
 	uint32_t max = 64;
 
-	while (rig->params.second_epoch && max < rig->params.nodes)
+	while (epoch_count(rig) > 1 && max < rig->params.nodes)
 		max *= 2;
 	return max;
 }

@@ -62,9 +62,12 @@ struct path_rig_params {
 	uint32_t seed;
 	enum path_traffic traffic;
 	enum path_suites suites;
-	const char *kernel;   /* as path_rig_kernel names it */
-	bool is_steered;      /* frames come to the owner of their node; else to any worker */
-	bool second_epoch;    /* half the credentials are of their node's second epoch */
+	const char *kernel; /* as path_rig_kernel names it */
+	bool is_steered;    /* frames come to the owner of their node; else to any worker */
+	bool second_epoch;  /* half the credentials are of their node's second epoch */
+	bool is_draining;   /* two epochs too, but a node keeps to one: a twentieth to the second */
+	uint32_t rules;     /* about each node: so many ranges of uids are compared; 0: none */
+	bool is_limited;    /* a rate of each node, which it keeps to, and one that all share */
 	bool many_audiences;  /* PATH_AUDIENCES instead of one */
 	bool ipv6;            /* else IPv4 */
 	bool vlan;            /* 802.1Q tagged */

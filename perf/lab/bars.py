@@ -195,6 +195,8 @@ BARS = [
         own_of("path/accepted/96/65536", "x_growth", "at 64")),
     Bar("growth-1m", "growth from 64 to 1,048,576 nodes", 2.5, False,
         own_of("path/accepted/96/1048576", "x_growth", "at 64"), full_only=True),
+    Bar("trust", "100 rules, rate limits and two epochs, 65,536 nodes", 1.15, False,
+        own_of("path/trust/96/65536", "x_plain", "without")),
     Bar("cores", "two workers beside one", 1.9, True, ratio_of("path/workers2/96/4096")),
     Bar("memif", "generator, memif, accepted", 0.9, True, ratio_of("e2e/memif/4096")),
     Bar("memif-added", "the same, busy time added to bare receive", 16, False,

@@ -305,12 +305,27 @@ lane_is_bound_there(const struct table_rules *rules, const struct table_program 
 }
 
 static enum table_outcome
+program_side(const struct table_rules *rules, const struct table_program *program, uint32_t id)
+{
+	bool is_odd = false;
+
+	assert_true(program->vector_count <= program->group_count * TABLE_SPAN_VECTORS);
+	for (unsigned v = 0; v < program->vector_count; v++)
+		for (unsigned i = 0; i < TABLE_LANES; i++)
+			is_odd ^= id > table_span_borders_ro(&rules->groups[program->group], v)[i];
+	return is_odd ? program->odd : program->otherwise;
+}
+
+static enum table_outcome
 program_run(const struct table_rules *rules, const struct table_program *program, uint32_t uid,
 	uint32_t gid, const uint8_t *origin)
 {
 	assert_true(program->group_count <= TABLE_PROGRAM_GROUPS_MAX);
 	assert_true(program->group + program->group_count <= rules->group_count);
 	assert_true(program->prefix + program->prefix_count <= rules->prefix_count);
+	if (program->form != TABLE_PROGRAM_LANES)
+		return program_side(
+			rules, program, program->form == TABLE_PROGRAM_UID_SPANS ? uid : gid);
 	for (uint32_t lane = 0; lane < program->group_count * TABLE_LANES; lane++) {
 		const struct table_lane_group *group =
 			&rules->groups[program->group + lane / TABLE_LANES];
@@ -673,14 +688,14 @@ test_bounds(void **state)
 			i);
 	bound_check(text.bytes, "8192 pairs", 100);
 
-	/* Each subset has seventeen lanes and more: two groups. */
+	/* Each subset has seventeen lanes and more, which no spans can stand for: two groups. */
 	text.size = 0;
 	say(&text, "rules:\n  - allow: {uids: [1");
 	for (unsigned i = 1; i < 17; i++)
 		say(&text, ", %u", 2 * i + 1);
-	say(&text, "]}\n");
+	say(&text, "], gids: 7}\n");
 	for (unsigned i = 0; i < BITS; i++)
-		say(&text, "  - allow: {roles: r%u, uids: %u}\n", i, 2 * i);
+		say(&text, "  - allow: {roles: r%u, uids: %u, gids: 8}\n", i, 2 * i);
 	bound_check(text.bytes, "groups of ranges", 1500);
 
 	/* Shared limits are few, and known before there is a node. */

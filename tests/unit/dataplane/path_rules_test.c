@@ -332,6 +332,66 @@ programs_against_a_model(void **state)
 	assert_true(outcomes[0] > 1000 && outcomes[1] > 1000 && outcomes[2] > 1000);
 }
 
+static int
+id_order(const void *a, const void *b)
+{
+	const uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+
+	return (one > other) - (one < other);
+}
+
+/* Borders in order, padded: how many lie below the id, odd or even? */
+static void
+spans_against_a_model(void **state)
+{
+	static struct table_lane_group groups[2];
+
+	(void)state;
+	for (unsigned round = 0; round < 20000; round++) {
+		const unsigned vectors = 1 + draw(6), count = draw(vectors * TABLE_LANES + 1);
+		const uint32_t id = draw(4) == 0 ? UINT32_MAX - draw(2) : draw(40);
+		uint32_t all[6 * TABLE_LANES];
+		uint64_t want = 0;
+
+		for (unsigned i = 0; i < vectors * TABLE_LANES; i++)
+			all[i] = i < count ? draw(40) : UINT32_MAX;
+		qsort(all, count, sizeof(all[0]), id_order);
+		for (unsigned i = 0; i < vectors * TABLE_LANES; i++) {
+			table_span_borders(groups, i / TABLE_LANES)[i % TABLE_LANES] = all[i];
+			want ^= id > all[i];
+		}
+		assert_int_equal(rules_side_portable(groups, vectors, id), want);
+		if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi"))
+			assert_int_equal(rules_side_avx512(groups, vectors, id), want);
+	}
+}
+
+static void
+spans_decide(void **state)
+{
+	uint32_t *borders = table_span_borders(program_make(TABLE_OUTCOME_DENY), 0);
+	struct table_program *program = &fixture.rules->programs[PROGRAM];
+
+	(void)state;
+	for (unsigned i = 0; i < TABLE_LANES; i++)
+		borders[i] = UINT32_MAX;
+	borders[0] = 999; /* 1000 ... 1009 is the odd side */
+	borders[1] = 1009;
+	program->form = TABLE_PROGRAM_UID_SPANS;
+	program->vector_count = 1;
+	program->otherwise = TABLE_OUTCOME_DENY;
+	program->odd = TABLE_OUTCOME_ALLOW;
+	assert_int_equal(judge_uid(1, 999), VERDICT_FORBIDDEN);
+	assert_int_equal(judge_uid(1, 1000), VERDICT_ACCEPTED);
+	assert_int_equal(judge_uid(2, 1009), VERDICT_ACCEPTED);
+	assert_int_equal(judge_uid(3, 1010), VERDICT_FORBIDDEN);
+	assert_int_equal(judge_uid(3, UINT32_MAX), VERDICT_FORBIDDEN);
+	program->form = TABLE_PROGRAM_GID_SPANS; /* its gid is 100 */
+	assert_int_equal(judge_uid(3, 1000), VERDICT_FORBIDDEN);
+	borders[0] = 99;
+	assert_int_equal(judge_uid(3, 5), VERDICT_ACCEPTED);
+}
+
 /* Suspended while its credential was on the way from one worker to another. */
 static void
 denied_class_refuses_what_was_handed_over(void **state)
@@ -725,6 +785,8 @@ main(void)
 		TEST(spared_is_accepted_and_counted),
 		TEST(modes_advise),
 		cmocka_unit_test(programs_against_a_model),
+		cmocka_unit_test(spans_against_a_model),
+		TEST(spans_decide),
 		TEST_TWO(denied_class_refuses_what_was_handed_over),
 		TEST(node_limit_gives_burst_then_rate),
 		TEST(only_acceptance_spends),

@@ -460,6 +460,9 @@ programs_draw(struct table_rules *rules)
 			.group_count = (uint16_t)(1 + below(2)),
 			.prefix_count = (uint16_t)below(PREFIXES + 1),
 			.otherwise = (uint8_t)below(TABLE_OUTCOMES),
+			.form = (uint8_t)(percent(50) ? TABLE_PROGRAM_LANES : 1 + below(2)),
+			.odd = (uint8_t)below(TABLE_OUTCOMES),
+			.vector_count = (uint8_t)below(TABLE_SPAN_VECTORS + 1),
 		};
 }
 
