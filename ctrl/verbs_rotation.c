@@ -242,7 +242,8 @@ run_realm_drain(struct verb_call *call)
 	}
 	fold_begin(&listing.in_use, in_use, sizeof(in_use));
 	fold_begin(&listing.silent, silent, sizeof(silent));
-	drain_measure(call->ctrl, listing.realm_index, 0, quiet_s, node_each, &listing, &drain);
+	drain_measure_from(call->ctrl, listing.realm_index, listing.after + 1, quiet_s, node_each,
+		&listing, &drain);
 	fold_end(&listing.in_use);
 	fold_end(&listing.silent);
 	call->result = drain_json(call, listing.realm_index, &drain, held);

@@ -388,7 +388,7 @@ static json_t *
 drain_fetch(struct request *request, json_t *arguments, uint64_t limit)
 {
 	json_t *result = NULL, *piece, *list;
-	int64_t next = 0;
+	int64_t next = 0, after;
 
 	do {
 		json_t *asked = json_copy(arguments);
@@ -396,6 +396,7 @@ drain_fetch(struct request *request, json_t *arguments, uint64_t limit)
 		if (next > 0)
 			json_object_set_new(asked, "after", json_integer(next));
 		piece = request_ask(request, "realm.drain", asked, NULL);
+		after = next;
 		next = piece ? json_integer_value(json_object_get(piece, "next")) : 0;
 		list = json_object_get(result ? result : piece, "list");
 		if (result && piece) {
@@ -403,7 +404,8 @@ drain_fetch(struct request *request, json_t *arguments, uint64_t limit)
 			json_decref(piece);
 		}
 		result = result ? result : piece;
-	} while (piece && next > 0 && json_array_size(list) < limit);
+		/* An answer that leads nowhere would have us ask for ever. */
+	} while (piece && next > after && json_array_size(list) < limit);
 	json_object_del(result, "next");
 	while (json_array_size(list) > limit)
 		json_array_remove(list, json_array_size(list) - 1);

@@ -272,6 +272,29 @@ test_rotate_and_drain(void **state)
 	assert_all_in_force("2");
 }
 
+/* In pieces: every node once, whatever the size of the pieces. */
+static void
+test_drain_in_pieces(void **state)
+{
+	json_int_t after = 0, seen = 0;
+
+	(void)state;
+	json_decref(ask_good("realm.rotate", json_object()));
+	do {
+		json_t *result = ask_good("realm.drain",
+			json_pack("{s:b, s:i, s:I}", "nodes", 1, "limit", 5, "after", after));
+		const json_t *list = json_object_get(result, "list");
+
+		if (after == 0)
+			assert_int_equal(number_of(result, "silent"), NODES);
+		assert_int_equal(number_of(json_array_get(list, 0), "node"), after + 1);
+		seen += (json_int_t)json_array_size(list);
+		after = number_of(result, "next");
+		json_decref(result);
+	} while (after != 0);
+	assert_int_equal(seen, NODES);
+}
+
 /* A key used once a day is in use until its node was heard under the new one. */
 static void
 test_slow_node_is_not_forgotten(void **state)
@@ -697,6 +720,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rotate_and_drain),
+		TEST(test_drain_in_pieces),
 		TEST(test_slow_node_is_not_forgotten),
 		TEST(test_meters),
 		TEST(test_meters_survive),
