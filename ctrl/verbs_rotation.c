@@ -14,7 +14,7 @@
 #define QUIET_S_MAX     (366u * 86400u)
 #define LIST_MAX        1024u /* nodes in one answer */
 #define DRAIN_TEXT_SIZE 4096u
-/* Names of so many are looked up, some microseconds each. */
+/* Names of so many nodes of a state are looked up, some microseconds each. */
 #define NAMES_MAX_TOLD 4096u
 
 /* A truth value; *value stays if it is not there. */
@@ -97,7 +97,7 @@ struct listing {
 	json_t *nodes; /* NULL: none are listed */
 	uint32_t next; /* 0: no more */
 	uint32_t last;
-	uint32_t named; /* how many names were looked up for the texts */
+	uint32_t named[3]; /* names that were looked up, by state */
 	struct fold in_use;
 	struct fold silent;
 };
@@ -137,11 +137,11 @@ node_each(const struct drain_node *node, void *context)
 
 	if (node->state == DRAIN_MOVED && !(is_listed && listing->has_all))
 		return true;
-	if (!is_listed && listing->named >= NAMES_MAX_TOLD) {
+	if (!is_listed && listing->named[node->state] >= NAMES_MAX_TOLD) {
 		fold->left_out++;
 		return true;
 	}
-	listing->named++;
+	listing->named[node->state]++;
 	if (registry_node_name(listing->call->ctrl->registry,
 		    listing->call->ctrl->config->realms[listing->realm_index].id, node->node, name,
 		    NULL) != 1)
