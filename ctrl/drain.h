@@ -4,7 +4,7 @@
 /*
  * The drain meter: which nodes still use a key that was rotated (docs/rotation.md). It looks at
  * accepted credentials only, so nobody can keep an old key alive by replaying what was sent under
- * it. All functions: control's one thread; measuring a realm takes about 0.3 us per node.
+ * it. All functions: control's one thread; measuring a realm takes about 0.6 us per node.
  */
 
 #include <jansson.h>

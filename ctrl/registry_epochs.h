@@ -5,7 +5,7 @@
  * Epochs of many nodes at once: rotations of a realm, epochs that are held and closed, and the
  * masters that a realm has (docs/rotation.md). An epoch is LIVE, then HELD (refused, and may become
  * live again), then CLOSED for good. Each function is one transaction over the whole realm, in
- * which SQLite does the work: measured, about 5 us per node for a rotation and 2 us for the others.
+ * which SQLite does the work: with the key table about 20 us per node (docs/rotation.md).
  */
 
 #include "ctrl/registry.h"
