@@ -56,6 +56,7 @@ struct burst {
 	uint64_t now_us;  /* real-time clock */
 	uint64_t mono_us; /* monotonic clock */
 	uint64_t mono_ms;
+	uint64_t mono_ns;
 	uint64_t incarnation_max; /* upper half of serials, where clocks are compared */
 	uint32_t groups;          /* bitmap of those that are in use and have a ring here */
 	uint8_t live[BURST_FRAMES_MAX];

@@ -35,7 +35,7 @@ limit_open(struct worker *worker, unsigned limit)
 {
 	const struct meter_share *share = share_of(worker, limit);
 	struct limit_bucket *bucket = &worker->limits.buckets[limit];
-	const uint64_t now_ns = worker->burst.mono_us * 1000;
+	const uint64_t now_ns = worker->burst.mono_ns;
 	const uint64_t depth_ns = atomic_load_explicit(&share->depth_ns, memory_order_relaxed);
 
 	bucket->interval_ns = atomic_load_explicit(&share->interval_ns, memory_order_relaxed);
@@ -72,7 +72,7 @@ limit_note(struct worker *worker, const struct key_slot *slot, const struct repl
 {
 	const struct table_class *class = limit_class(worker->burst.view.rules, slot);
 
-	if (class->limit != 0 && limit_node_has_token(class, node, worker->burst.mono_us * 1000))
+	if (class->limit != 0 && limit_node_has_token(class, node, worker->burst.mono_ns))
 		stat_add(&worker->stats->limit_refused[class->limit % TABLE_LIMITS_MAX], 1);
 }
 

@@ -53,7 +53,7 @@ limit_bucket_of(struct worker *worker, unsigned limit)
 static inline bool
 limit_take(struct worker *worker, const struct table_class *class, struct replay_node *node)
 {
-	const uint64_t now_ns = worker->burst.mono_us * 1000;
+	const uint64_t now_ns = worker->burst.mono_ns;
 
 	if (!limit_node_has_token(class, node, now_ns))
 		return false;

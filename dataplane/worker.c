@@ -125,6 +125,7 @@ burst_open(
 	burst->now_us = now_us;
 	burst->mono_us = mono_us;
 	burst->mono_ms = mono_us / 1000;
+	burst->mono_ns = mono_us * 1000;
 	burst->incarnation_max = (uint64_t)burst->view.now_s + BURST_INCARNATION_AHEAD_S;
 	if (generation != worker->generation || burst->incarnation_max < incarnation_max_before)
 		shapes_forget(worker);
