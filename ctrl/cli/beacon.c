@@ -4,13 +4,13 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <credgate/credgate.h>
 
 #include "ctrl/cli/beacon_path.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/clock.h"
 
 #define SECOND_US        1000000ull
 #define PATHS_MAX        16
@@ -243,15 +243,6 @@ beacons_send(struct beacon *beacon, enum wire_beacon_state state, unsigned timeo
 		beacon_path_send(&beacon->paths[i], beacon->key, &what, timeout_ms);
 }
 
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_US + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* So that nodes that were switched on together do not stay in step. */
 static uint64_t
 pause_us(const struct beacon *beacon)
@@ -263,7 +254,7 @@ pause_us(const struct beacon *beacon)
 static int
 signal_wait(const sigset_t *signals, uint64_t due_us)
 {
-	uint64_t now = now_us(), left_us = due_us > now ? due_us - now : 0;
+	uint64_t now = clock_mono_us(), left_us = due_us > now ? due_us - now : 0;
 	const struct timespec left = {
 		.tv_sec = (time_t)(left_us / SECOND_US),
 		.tv_nsec = (long)(left_us % SECOND_US * 1000),
@@ -285,7 +276,7 @@ beacon_loop(struct beacon *beacon)
 	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	while (number == 0 || number == SIGHUP) {
-		const uint64_t due_us = now_us() + pause_us(beacon);
+		const uint64_t due_us = clock_mono_us() + pause_us(beacon);
 
 		/* A key that could not be taken is complained about again when one asks. */
 		if (number == SIGHUP)

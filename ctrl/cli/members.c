@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <credgate/credgate.h>
@@ -14,6 +13,7 @@
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/clock.h"
 #include "ctrl/names_fold.h"
 #include "verdict/members.h"
 
@@ -58,15 +58,6 @@ stop(int number)
 {
 	(void)number;
 	is_stopped = 1;
-}
-
-static uint64_t
-clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* ---- options ---- */
@@ -203,7 +194,7 @@ member_json(const struct members_call *call, const struct cg_member *member)
 static void
 age_format(char text[PRINT_AGE_SIZE + 8], uint64_t then_us)
 {
-	const uint64_t now_us = clock_us(CLOCK_REALTIME);
+	const uint64_t now_us = clock_real_us();
 	char age[PRINT_AGE_SIZE];
 
 	snprintf(text, PRINT_AGE_SIZE + 8, "never");
@@ -405,13 +396,13 @@ static bool
 is_over(const struct members_call *call)
 {
 	return is_stopped || ferror(stdout) ||
-	       (call->until_us != 0 && clock_us(CLOCK_MONOTONIC) >= call->until_us);
+	       (call->until_us != 0 && clock_mono_us() >= call->until_us);
 }
 
 static int
 wait_ms(const struct members_call *call)
 {
-	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+	uint64_t now_us = clock_mono_us();
 
 	if (call->until_us == 0 || call->until_us > now_us + WAIT_MS * 1000)
 		return WAIT_MS;
@@ -462,7 +453,7 @@ members_follow(struct members_call *call)
 	/* Without SA_RESTART, so that a wait ends. */
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	call->until_us = call->duration_us != 0 ? clock_us(CLOCK_MONOTONIC) + call->duration_us : 0;
+	call->until_us = call->duration_us != 0 ? clock_mono_us() + call->duration_us : 0;
 	while (!is_over(call) && call->members != NULL) {
 		if (members_walk(call, member_print, NULL) == 0)
 			changes_follow(call);

@@ -2,22 +2,13 @@
 /* Nodes and their further keys. */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctrl/cli/node_batch.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/clock.h"
 
 #define SECOND_US 1000000ull
-
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * SECOND_US + (uint64_t)now.tv_nsec / 1000;
-}
 
 enum {
 	ADD_PREFIX = CLI_ID_FIRST,
@@ -55,7 +46,7 @@ add_time_member(int id)
 static int
 add_time(struct cli *cli, json_t *arguments, int id, const char *value)
 {
-	uint64_t us = 0, s = 0, now = now_us();
+	uint64_t us = 0, s = 0, now = clock_real_us();
 
 	if (value[0] == '+' ? value_instant(value, now, &us)
 			    : value_number(value, 1, INT64_MAX / SECOND_US, &s))

@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A realm's nodes. */
 #include <inttypes.h>
-#include <time.h>
 
 #include "ctrl/cli/node_list.h"
 #include "ctrl/cli/print.h"
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
-
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
+#include "ctrl/clock.h"
 
 unsigned
 node_list_suite(const json_t *epochs)
@@ -146,7 +137,7 @@ print_nodes(const struct cli *cli, const json_t *nodes)
 	table_begin(&table, cli, columns, sizeof(columns) / sizeof(columns[0]));
 	json_array_foreach(nodes, i, node)
 	{
-		list_row(&table, node, now_us());
+		list_row(&table, node, clock_real_us());
 	}
 	table_end(&table);
 }

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctrl/cli/node_batch.h"
 #include "ctrl/cli/print.h"
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
+#include "ctrl/clock.h"
 
 #define SECOND_US    1000000ull
 #define QUIET_MAX_US (366 * 86400 * SECOND_US)
@@ -34,15 +34,6 @@ enum {
 	ID_LIMIT,
 };
 
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * SECOND_US + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* "1 node", "2 nodes" */
 static const char *
 plural(uint64_t count)
@@ -57,7 +48,7 @@ take_time(struct cli *cli, json_t *arguments, int id, const char *value, const c
 {
 	uint64_t us = 0, s = 0;
 
-	if (value[0] == '+' ? value_instant(value, now_us(), &us)
+	if (value[0] == '+' ? value_instant(value, clock_real_us(), &us)
 			    : value_number(value, 1, UINT32_MAX - 1, &s))
 		return cli_bad_value(cli, id, value, "Unix seconds, or a time from now as +90d");
 	s = us ? us / SECOND_US : s;
@@ -73,8 +64,8 @@ take_overlap(struct cli *cli, json_t *arguments, int id, const char *value)
 
 	if (value_duration(value, SECOND_US, QUIET_MAX_US, &us) || us < SECOND_US)
 		return cli_bad_value(cli, id, value, "a time as 30m, 12h or 7d");
-	json_object_set_new(
-		arguments, "until_s", json_integer((json_int_t)((now_us() + us) / SECOND_US)));
+	json_object_set_new(arguments, "until_s",
+		json_integer((json_int_t)((clock_real_us() + us) / SECOND_US)));
 	return CLI_DONE;
 }
 
@@ -275,7 +266,7 @@ static const struct cli_option drain_options[] = {
 static void
 age_of(char age[PRINT_AGE_SIZE + 8], uint64_t last_s)
 {
-	uint64_t now_s = now_us() / SECOND_US;
+	uint64_t now_s = clock_real_us() / SECOND_US;
 	char text[PRINT_AGE_SIZE];
 
 	print_age(text, now_s > last_s ? (now_s - last_s) * SECOND_US : 0);

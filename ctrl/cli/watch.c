@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <credgate/credgate.h>
@@ -13,6 +12,7 @@
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
 #include "ctrl/cli/watch.h"
+#include "ctrl/clock.h"
 #include "verdict/verdict.h"
 
 #define WATCH_SOURCES_MAX 17  /* every group, and the refusals */
@@ -71,15 +71,6 @@ stop(int number)
 {
 	(void)number;
 	is_stopped = 1;
-}
-
-static uint64_t
-monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static int
@@ -316,7 +307,7 @@ static bool
 is_over(const struct watch *watch)
 {
 	return is_stopped || (watch->count_max && watch->count >= watch->count_max) ||
-	       (watch->until_us && monotonic_us() >= watch->until_us);
+	       (watch->until_us && clock_mono_us() >= watch->until_us);
 }
 
 /* Prints what is there. Returns how many, or -EPIPE. */
@@ -340,7 +331,7 @@ drain(struct watch *watch, struct source *source)
 static int
 wait_ms(const struct watch *watch)
 {
-	uint64_t now = monotonic_us(), left_ms;
+	uint64_t now = clock_mono_us(), left_ms;
 	int most = watch->source_count > 1 ? WATCH_WAIT_MANY_MS : WATCH_WAIT_ONE_MS;
 
 	if (!watch->until_us)
@@ -387,7 +378,7 @@ watch_all(struct watch *watch)
 		puts(titles);
 	}
 	fflush(stdout);
-	watch->until_us = watch->duration_us ? monotonic_us() + watch->duration_us : 0;
+	watch->until_us = watch->duration_us ? clock_mono_us() + watch->duration_us : 0;
 	while (!is_over(watch) && !ferror(stdout))
 		look(watch);
 	print_summary(watch);
