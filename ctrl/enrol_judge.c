@@ -241,21 +241,14 @@ claimed_repeat(struct joining *joining, struct enrol_answer *answer)
 /* ---- the decision ---- */
 
 static bool
-prefix_has(const struct registry_prefix *prefix, const uint8_t address[16])
-{
-	unsigned whole = prefix->bits / 8, rest = prefix->bits % 8;
-
-	if (memcmp(prefix->address, address, whole) != 0)
-		return false;
-	return rest == 0 || ((prefix->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
-
-static bool
 is_in_place(const struct joining *joining)
 {
-	for (unsigned i = 0; i < joining->code.prefix_count; i++)
-		if (prefix_has(&joining->code.prefixes[i], joining->source))
+	for (unsigned i = 0; i < joining->code.prefix_count; i++) {
+		const struct registry_prefix *prefix = &joining->code.prefixes[i];
+
+		if (address_is_in(joining->source, prefix->address, prefix->bits))
 			return true;
+	}
 	return joining->code.prefix_count == 0;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctrl/address.h"
+
 #define WHY_SIZE 160
 
 enum match {
@@ -112,26 +114,20 @@ audience_ask(struct answer *answer, const struct policy_texts *audiences, const 
 		answer_add(answer, MATCH_NO, "audience %.32s is none of its audiences", name);
 }
 
-static bool
-prefix_has(const struct registry_prefix *prefix, const uint8_t address[16])
-{
-	unsigned whole = prefix->bits / 8, rest = prefix->bits % 8;
-
-	if (memcmp(prefix->address, address, whole) != 0)
-		return false;
-	return rest == 0 || ((prefix->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
-
 static void
 from_ask(struct answer *answer, const struct policy_prefixes *from,
 	const struct policy_question *question)
 {
 	if (!from->is_given)
 		return;
-	for (unsigned i = 0; i < from->count; i++)
-		if (from->items[i].bits == 0 ||
-			(question->has_origin && prefix_has(&from->items[i], question->origin)))
+	for (unsigned i = 0; i < from->count; i++) {
+		const struct registry_prefix *prefix = &from->items[i];
+
+		if (prefix->bits == 0 ||
+			(question->has_origin &&
+				address_is_in(question->origin, prefix->address, prefix->bits)))
 			return;
+	}
 	if (question->has_origin || from->count == 0)
 		answer_add(answer, MATCH_NO, "the origin lies in none of its prefixes");
 	else
