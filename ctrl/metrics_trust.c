@@ -10,15 +10,6 @@
 void
 metrics_members_write(struct metrics_text *text, const struct ctrl *ctrl)
 {
-	static const char *const states[MEMBERS_STATES] = {
-		[MEMBERS_SILENT] = "silent",
-		[MEMBERS_UP] = "up",
-		[MEMBERS_LATE] = "late",
-		[MEMBERS_LEFT] = "left",
-		[MEMBERS_UNKNOWN] = "unknown",
-		[MEMBERS_SUSPENDED] = "suspended",
-		[MEMBERS_REVOKED] = "revoked",
-	};
 	static const struct metrics_family members = {"credgate_members", METRICS_GAUGE, NULL,
 		"nodes by their membership: silent never sent a beacon, unknown was there before a "
 		"restart"};
@@ -29,7 +20,7 @@ metrics_members_write(struct metrics_text *text, const struct ctrl *ctrl)
 		members_count(ctrl->members, i, counts);
 		for (unsigned state = MEMBERS_NONE + 1; state < MEMBERS_STATES; state++)
 			metrics_count(text, counts[state], "realm", ctrl->config->realms[i].name,
-				"state", states[state], NULL);
+				"state", members_state_text(state), NULL);
 	}
 }
 
