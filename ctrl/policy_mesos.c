@@ -112,19 +112,28 @@ name_make(char name[REGISTRY_ROLE_SIZE], const char *from)
 	return strcmp(name, from) != 0;
 }
 
+/* What is wrong, and in which of the files. */
+static int __attribute__((format(printf, 4, 0))) wrong_put(const struct import *import,
+	const char *name, const char *where, const char *format, va_list arguments)
+{
+	char what[256];
+
+	vsnprintf(what, sizeof(what), format, arguments);
+	return reason_set(import->reason, EINVAL, "%s: %s: %s", name, where, what);
+}
+
 /* ---- the form of an ACL file ---- */
 
 static int __attribute__((format(printf, 3, 4)))
 wrong(const struct import *import, const char *where, const char *format, ...)
 {
-	char what[256];
 	va_list arguments;
+	int error;
 
 	va_start(arguments, format);
-	vsnprintf(what, sizeof(what), format, arguments);
+	error = wrong_put(import, import->input->acls_name, where, format, arguments);
 	va_end(arguments);
-	return reason_set(
-		import->reason, EINVAL, "%s: %s: %s", import->input->acls_name, where, what);
+	return error;
 }
 
 static int
@@ -568,14 +577,13 @@ acls_tell(struct import *import)
 static int __attribute__((format(printf, 3, 4)))
 limit_wrong(const struct import *import, const char *where, const char *format, ...)
 {
-	char what[256];
 	va_list arguments;
+	int error;
 
 	va_start(arguments, format);
-	vsnprintf(what, sizeof(what), format, arguments);
+	error = wrong_put(import, import->input->limits_name, where, format, arguments);
 	va_end(arguments);
-	return reason_set(
-		import->reason, EINVAL, "%s: %s: %s", import->input->limits_name, where, what);
+	return error;
 }
 
 /* "rate: R, burst: B": what Mesos keeps waiting passes at once here. */
