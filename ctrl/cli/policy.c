@@ -131,7 +131,7 @@ apply_run(struct cli *cli)
 	if (code != CLI_GO)
 		return code;
 	path = cli->argv[1];
-	text = policy_text_read(cli, path, &size);
+	text = policy_text_trust(cli, path, &size);
 	if (!text)
 		return CLI_FAILED;
 	code = apply_check(cli, path, text, size, is_strict);
@@ -148,7 +148,8 @@ const struct cli_verb verb_policy_apply = {
 	.detail =
 		"The file is checked here and by the gateway; with a mistake nothing changes and\n"
 		"the old policy holds. What it replaces is kept: see 'policy history' and 'policy\n"
-		"rollback'. FILE may be '-'. If FILE.sig is there it goes along (credgate sign\n"
+		"rollback'. FILE must be yours or root's, and nobody else may write it; it may\n"
+		"also be '-'. If FILE.sig is there it goes along (credgate sign\n"
 		"FILE --for policy/REALM). The format is in docs/policy.md.\n",
 	.examples = "credgate policy apply lab lab.policy --why 'batch nodes may ask'\n"
 		    "credgate policy apply lab lab.policy --strict\n",

@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctrl/cli/file.h"
 #include "ctrl/cli/request.h"
+#include "ctrl/filecheck.h"
 
 char *
 policy_text_read(struct cli *cli, const char *path, size_t *size)
@@ -30,6 +32,20 @@ policy_text_read(struct cli *cli, const char *path, size_t *size)
 	else
 		cli_fail(cli, "%s: %s", path, strerror(-error));
 	free(text);
+	return NULL;
+}
+
+char *
+policy_text_trust(struct cli *cli, const char *path, size_t *size)
+{
+	struct reason reason;
+	char *text;
+
+	if (strcmp(path, "-") == 0)
+		return policy_text_read(cli, path, size);
+	if (filecheck_read(path, geteuid(), POLICY_SIZE_MAX, &text, size, &reason) == 0)
+		return text;
+	cli_fail(cli, "%s", reason.text);
 	return NULL;
 }
 

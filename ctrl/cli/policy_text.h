@@ -14,6 +14,12 @@
 /* The whole file ("-": standard input), NUL-terminated, to be freed; NULL after it said why. */
 char *policy_text_read(struct cli *cli, const char *path, size_t *size);
 
+/*
+ * The same of a file that is to be put in force: it must belong to root or to the caller, and nobody
+ * else may write it.
+ */
+char *policy_text_trust(struct cli *cli, const char *path, size_t *size);
+
 /* Parses and looks for mistakes. NULL with the one line in `reason`; `found` is then empty. */
 struct policy *policy_text_check(const char *path, const char *text, size_t size,
 	const struct config_realm *realm, struct policy_findings *found, struct reason *reason);
