@@ -135,12 +135,12 @@ def is_closed(sock, until):
     return False
 
 
-def attach(lab, group):
+def attach(lab, group, what=1):
     """The attach protocol by hand (docs/shared-memory.md): ring descriptors and sizes."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.settimeout(3)
     sock.connect(os.path.join(lab.run_dir, "consumer.sock"))
-    sock.send(struct.pack("=8sII32s", b"CGATTCH1", 1, 1, group))
+    sock.send(struct.pack("=8sII32s", b"CGATTCH1", 1, what, group))
     data, control, _, _ = sock.recvmsg(4096, socket.CMSG_SPACE(16 * 4))
     fds = array.array("i")
     for level, kind, body in control:

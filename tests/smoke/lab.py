@@ -167,13 +167,14 @@ class Lab:
                          "realm_audiences": list(AUDIENCES), "group_audiences": list(AUDIENCES),
                          **config}
         self.daemon, self.streams, self.sockets, self.old_ports = None, [], [], {}
+        self.daemon_options, self.daemon_environment = [], {}
 
     # ---- programs ----
 
     def program(self, name):
         """A program of the build folder, or the installed one."""
         places = {"credgate": "ctrl/cli", "credgated": "ctrl",
-                  "credgate-loadgen": "perf/loadgen"}
+                  "credgate-dataplane": "dataplane", "credgate-loadgen": "perf/loadgen"}
         built = os.path.join(self.build, places[name], name)
         if os.path.exists(built):
             return built
@@ -236,7 +237,8 @@ class Lab:
         log = open(self.log_file, "a", encoding="utf-8")
         self.daemon = subprocess.Popen(
             ["ip", "netns", "exec", self.gateway_ns, self.program("credgated"),
-             "--config", self.config_file], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+             "--config", self.config_file, *self.daemon_options], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, env={**os.environ, **self.daemon_environment})
         log.close()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -314,7 +316,7 @@ class Lab:
         ip("addr", "add", f"{NODE6}/64", "dev", self.node_if, "nodad", ns=self.node_ns)
         ip("link", "set", self.node_if, "up", ns=self.node_ns)
 
-    def socket(self, version=4, port=0, ns=None, bind=None, kind=socket.SOCK_DGRAM):
+    def socket(self, version=4, port=0, ns=None, bind=None, kind=socket.SOCK_DGRAM, protocol=0):
         """An ordinary UDP (or other) socket of the node's (or another) namespace."""
         libc = ctypes.CDLL(None, use_errno=True)
         with open("/proc/self/ns/net", encoding="ascii") as here, \
@@ -322,13 +324,26 @@ class Lab:
             if libc.setns(there.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
             try:
-                sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, kind)
+                sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, kind,
+                                     protocol)
             finally:
                 libc.setns(here.fileno(), CLONE_NEWNET)
         sock.bind((bind or (NODE6 if version == 6 else NODE4), port))
         sock.settimeout(0.3)
         self.sockets.append(sock)
         return sock
+
+    def spoof(self, source, port):
+        """A function that sends datagrams from the node's machine under any IPv4 address."""
+        sock = self.socket(kind=socket.SOCK_RAW, protocol=socket.IPPROTO_RAW)
+        ends = socket.inet_aton(source) + socket.inet_aton(GATEWAY4)
+
+        def send(payload):
+            # The kernel fills in length and checksum of the IP header; UDP goes without one.
+            head = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
+            udp = struct.pack(">HHHH", port, UDP_PORT, 8 + len(payload), 0)
+            sock.sendto(head + udp + payload, (GATEWAY4, 0))
+        return send
 
     def connect(self, port, data=b"", timeout=10.0):
         """A TCP connection to loopback of the gateway's namespace, with `data` sent."""
