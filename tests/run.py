@@ -25,7 +25,8 @@ BUILDS = [
 SMOKE = ["dataplane_test.py", "demo.py", "gateway_test.py", "crash_test.py", "client_test.py",
          "hostile_test.py", "inventory_test.py", "members_test.py", "metrics_test.py",
          "rotation_test.py", "../soak/soak.py", "audit_test.py",
-         "limits_test.py", "enrol_test.py", "policy_test.py"]
+         "limits_test.py", "enrol_test.py", "policy_test.py", "ports_test.py", "threats_test.py",
+         "intruder_test.py"]
 
 
 class Tally:
