@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,39 +12,38 @@
 
 const struct cli_verb *const cli_verbs[] = {
 	&verb_run,
-	&verb_demo,
 	&verb_status,
+	&verb_reload,
 	&verb_watch,
+	&verb_verdicts,
+	&verb_demo,
 	&verb_realm_init,
 	&verb_realm_list,
-	&verb_realm_rotate,
-	&verb_realm_drain,
-	&verb_realm_retire,
-	&verb_realm_rollback,
 	&verb_realm_mode,
 	&verb_realm_would,
 	&verb_node_add,
 	&verb_node_list,
+	&verb_node_set,
+	&verb_node_import,
+	&verb_node_export,
+	&verb_members,
+	&verb_node_key,
+	&verb_node_keys,
+	&verb_node_invite,
+	&verb_node_invites,
+	&verb_node_uninvite,
+	&verb_realm_rotate,
+	&verb_realm_drain,
+	&verb_realm_retire,
+	&verb_realm_rollback,
 	&verb_node_rotate,
 	&verb_node_retire,
 	&verb_node_rollback,
-	&verb_node_set,
 	&verb_node_suspend,
 	&verb_node_resume,
 	&verb_node_revoke,
 	&verb_node_delete,
-	&verb_node_key,
-	&verb_node_keys,
-	&verb_node_import,
-	&verb_node_export,
-	&verb_limits,
-	&verb_members,
-	&verb_beacon,
-	&verb_node_invite,
-	&verb_node_invites,
-	&verb_node_uninvite,
 	&verb_node_clones,
-	&verb_join,
 	&verb_policy_apply,
 	&verb_policy_check,
 	&verb_policy_explain,
@@ -52,10 +52,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_policy_rollback,
 	&verb_policy_remove,
 	&verb_policy_import_mesos,
-	&verb_mint,
-	&verb_send,
-	&verb_verdicts,
-	&verb_reload,
+	&verb_limits,
 	&verb_audit_show,
 	&verb_audit_verify,
 	&verb_sign_keygen,
@@ -63,8 +60,26 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_sign_require,
 	&verb_sign_show,
 	&verb_sign, /* behind those whose names begin with it */
+	&verb_join,
+	&verb_beacon,
+	&verb_mint,
+	&verb_send,
 	&verb_help,
 	NULL,
+};
+
+const struct cli_group cli_groups[] = {
+	{&verb_run, "The gateway"},
+	{&verb_realm_init, "Realms, and how far their roll-out is"},
+	{&verb_node_add, "Nodes, and which of them are there"},
+	{&verb_node_key, "Keys for nodes, as files and by join codes"},
+	{&verb_realm_rotate, "New keys while everything runs"},
+	{&verb_node_suspend, "Throwing out"},
+	{&verb_policy_apply, "Rules and rate limits"},
+	{&verb_audit_show, "Who changed what, and who may"},
+	{&verb_join, "On a node"},
+	{&verb_help, "Help"},
+	{NULL, NULL},
 };
 
 static void __attribute__((format(printf, 2, 0)))
@@ -105,6 +120,9 @@ cli_finish(const struct cli *cli, int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
+	/* Whoever reads (| head) has seen enough: no news, but not done either. */
+	if (errno == EPIPE)
+		return CLI_FAILED;
 	return cli_fail(cli, "cannot write the output: %m");
 }
 

@@ -82,6 +82,14 @@ struct cli {
 /* All verbs in the order of the help; ends with NULL. */
 extern const struct cli_verb *const cli_verbs[];
 
+/* Headings of the help: each stands before the verb that it begins with; ends with a NULL. */
+struct cli_group {
+	const struct cli_verb *first;
+	const char *title;
+};
+
+extern const struct cli_group cli_groups[];
+
 /* The whole program but for the name `main`: returns the exit code. */
 int cli_main(int argc, char **argv);
 

@@ -117,23 +117,51 @@ is_of_noun(const struct cli_verb *verb, const char *noun)
 	return !noun || (strncmp(verb->name, noun, size) == 0 && verb->name[size] == ' ');
 }
 
+/* The width of the names that the overview shows. */
+static int
+names_width(const char *noun)
+{
+	const struct cli_verb *const *verb;
+	int width = 0;
+
+	for (verb = cli_verbs; *verb; verb++)
+		if (is_of_noun(*verb, noun) && (int)strlen((*verb)->name) > width)
+			width = (int)strlen((*verb)->name);
+	return width;
+}
+
+static void
+group_print(FILE *out, const struct cli_verb *verb)
+{
+	const struct cli_group *group;
+
+	for (group = cli_groups; group->first; group++)
+		if (group->first == verb)
+			fprintf(out, "\n%s:\n", group->title);
+}
+
 void
 help_overview(FILE *out, const char *noun)
 {
 	const struct cli_verb *const *verb;
+	int width = names_width(noun);
 
 	if (noun)
 		fprintf(out, "Usage: credgate %s VERB [OPTION]... [ARGUMENT]...\n\n", noun);
 	else
 		fprintf(out,
 			"Usage: credgate [--config FILE] [--run-dir DIR] VERB [ARGUMENT]...\n"
-			"       credgate --help | --version\n\n%s\nVerbs:\n",
+			"       credgate --help | --version\n\n%s",
 			about);
-	for (verb = cli_verbs; *verb; verb++)
+	for (verb = cli_verbs; *verb; verb++) {
+		if (!noun)
+			group_print(out, *verb);
 		if (is_of_noun(*verb, noun))
-			fprintf(out, "  %-12s  %s\n", (*verb)->name, (*verb)->summary);
+			fprintf(out, "  %-*s  %s\n", width, (*verb)->name, (*verb)->summary);
+	}
 	fputs("\n'credgate VERB --help' has the options, examples and exit codes of a verb.\n"
-	      "Exit codes: 0 done, 1 failed, 2 wrong usage, 32 + N refused with verdict N.\n",
+	      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 looked at and not good (verbs that\n"
+	      "scripts wait for say what that means), 32 + N refused with verdict N.\n",
 		out);
 }
 

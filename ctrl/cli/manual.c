@@ -185,6 +185,7 @@ static const struct item exits[] = {
 	{"0", "done; for a verdict: accepted, or an honest duplicate of an accepted credential"},
 	{"1", "it could not be done, or the outcome is unknown; standard error says why"},
 	{"2", "wrong usage"},
+	{"3", "looked at, and it is not good (yet), or done in part: what that is, each verb says"},
 	{"32 + N", "verdict number N, a refusal: see credgate verdicts"},
 	{NULL, NULL},
 };

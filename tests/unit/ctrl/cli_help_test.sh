@@ -60,6 +60,10 @@ while read -r verb; do
 done <"$words"
 
 exits 0 "$credgate" --help
+while read -r verb; do
+	printf '%s\n' "$out" | grep -q "^  $verb  " || bad "--help does not list $verb"
+done <"$words"
+[ "$(printf '%s\n' "$out" | grep -c '^[A-Z][^:]*:$')" -ge 10 ] || bad "--help lacks headings"
 exits 0 "$credgate" --version
 exits 2 "$credgate"
 exits 2 "$credgate" no-such-verb
@@ -93,8 +97,14 @@ if command -v bash >/dev/null; then
 	[ "$(candidates node rev)" = "revoke" ] || bad "completion of node rev"
 	[ "$(candidates node rot)" = "rotate" ] || bad "completion of node rot"
 	[ "$(candidates node de)" = "delete" ] || bad "completion of node de"
-	[ "$(candidates realm '')" = "init list rotate drain retire rollback mode would" ] || bad "completion of realm"
+	[ "$(candidates realm '')" = "init list mode would rotate drain retire rollback" ] ||
+		bad "completion of realm"
 	[ "$(candidates node add lab --su)" = "--suite" ] || bad "completion of --su"
+	[ "$(candidates sign req)" = "require" ] || bad "completion of sign req"
+	[ "$(candidates node list lab --state su)" = "suspended" ] || bad "completion of --state su"
+	[ "$(candidates members --state si)" = "silent" ] || bad "completion of --state si"
+	[ "$(candidates realm mode lab pe)" = "permissive" ] || bad "completion of realm mode"
+	[ "$(candidates realm would lab --ignore rep)" = "replayed" ] || bad "completion of --ignore"
 	[ "$(candidates send --ti)" = "--timeout" ] || bad "completion of --ti"
 fi
 exit "$failed"
