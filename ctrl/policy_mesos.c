@@ -597,7 +597,7 @@ rate_print(struct import *import, const char *where, const json_t *qps, const js
 		return limit_wrong(import, where, "qps is no number from 0.001 to 100000000");
 	if (capacity != NULL && (!json_is_integer(capacity) || room < 0))
 		return limit_wrong(import, where, "capacity is no whole number");
-	fprintf(import->out, "rate: %.6f", rate);
+	fprintf(import->out, "rate: %.9g", rate);
 	if (capacity == NULL) {
 		note(import, import->input->limits_name,
 			"%s: without a capacity Mesos keeps any number waiting; here a second's "

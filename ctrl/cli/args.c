@@ -21,7 +21,7 @@ static const struct {
 	unsigned flag;
 	struct cli_option option;
 } common_options[] = {
-	{CLI_TAKES_WHY, {"why", COMMON_WHY, "TEXT", "what the change is for; kept with it"}},
+	{CLI_TAKES_WHY, {"why", COMMON_WHY, "TEXT", "what it is for: goes into the audit log"}},
 	{CLI_TAKES_JSON, {"json", COMMON_JSON, NULL, "print JSON, for programs"}},
 	{CLI_TAKES_TSV, {"tsv", COMMON_TSV, NULL, "tabs between columns, also on a terminal"}},
 	{CLI_TAKES_CONFIG, {"config", COMMON_CONFIG, "FILE",

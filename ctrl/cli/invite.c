@@ -13,9 +13,10 @@
 #include "ctrl/cli/verbs.h"
 #include "ctrl/names.h"
 
-#define SECOND_US     1000000ull
-#define INVITE_COMMON (CLI_TAKES_JSON | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR)
-#define TTL_MAX_US    (7 * 86400 * SECOND_US)
+#define SECOND_US      1000000ull
+#define INVITE_COMMON  (CLI_TAKES_JSON | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR)
+#define INVITE_CHANGES (INVITE_COMMON | CLI_TAKES_WHY)
+#define TTL_MAX_US     (7 * 86400 * SECOND_US)
 /* More of a wrong name than this is not worth repeating. */
 #define SHOWN_MAX 40
 
@@ -50,7 +51,8 @@ name_ask(void *context, const char *name)
 	int refused;
 
 	json_object_set_new(arguments, "name", json_string(name));
-	result = request_ask(&invitation->request, invitation->verb, arguments, &refused);
+	result = request_ask(&invitation->request, invitation->verb,
+		request_why(invitation->cli, arguments), &refused);
 	if (!result) {
 		invitation->refused_count++;
 		return refused ? 0 : -ECONNRESET;
@@ -215,7 +217,7 @@ const struct cli_verb verb_node_invite = {
 	.examples = "credgate node invite lab n001\n"
 		    "credgate node invite lab 'n[001-512]' --ttl 1h --prefix 10.77.0.0/16\n",
 	.options = {invite_options},
-	.common = INVITE_COMMON,
+	.common = INVITE_CHANGES,
 	.operands_min = 2,
 	.operands_max = CLI_OPERANDS_ANY,
 	.run = invite_run,
@@ -255,7 +257,7 @@ const struct cli_verb verb_node_uninvite = {
 	.summary = "Take join codes back",
 	.detail = "A node that has joined already keeps its key: 'credgate node revoke' ends it.\n",
 	.examples = "credgate node uninvite lab n001\n",
-	.common = INVITE_COMMON,
+	.common = INVITE_CHANGES,
 	.operands_min = 2,
 	.operands_max = CLI_OPERANDS_ANY,
 	.run = uninvite_run,

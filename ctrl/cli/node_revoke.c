@@ -72,7 +72,8 @@ many_print(const struct cli *cli, const json_t *result, bool is_dry_run)
 {
 	uint64_t count = request_number(result, "count"),
 		 us = request_number(result, "in_force_us");
-	uint64_t workers = request_number(result, "workers");
+	uint64_t workers = request_number(result, "workers"),
+		 already = request_number(result, "already");
 
 	printf("%s %" PRIu64 " node%s of realm %s", is_dry_run ? "would revoke" : "revoked", count,
 		count == 1 ? "" : "s", cli->argv[0]);
@@ -80,6 +81,8 @@ many_print(const struct cli *cli, const json_t *result, bool is_dry_run)
 		printf(": ");
 		print_names(stdout, json_object_get(result, "nodes"), count);
 	}
+	if (already > 0)
+		printf("; %" PRIu64 " %s out before", already, already == 1 ? "was" : "were");
 	if (!is_dry_run && count > 0)
 		printf("; in force on %" PRIu64 " worker%s", workers, workers == 1 ? "" : "s");
 	if (us > 0)
@@ -114,22 +117,44 @@ many_rest(const struct cli *cli, const json_t *result)
 	return partial > 0 ? EXIT_PARTIAL : CLI_DONE;
 }
 
+/* A role or prefix that concerns nobody is more often a slip than what was meant. */
+static int
+selection_judge(const struct cli *cli, const json_t *arguments, const json_t *result, int code)
+{
+	const char *role = json_string_value(json_object_get(arguments, "role"));
+	const char *prefix = json_string_value(json_object_get(arguments, "prefix"));
+
+	if ((!role && !prefix) || code != CLI_DONE || request_number(result, "count") > 0 ||
+		request_number(result, "already") > 0)
+		return code;
+	if (role)
+		return cli_fail(cli, "no node of realm %s has role %s; see credgate node list %s",
+			cli->argv[0], role, cli->argv[0]);
+	return cli_fail(cli,
+		"no node of realm %s has all its prefixes in %s; see credgate node list %s",
+		cli->argv[0], prefix, cli->argv[0]);
+}
+
 /* Takes the arguments over. */
 static int
 many_ask(struct cli *cli, struct request *request, json_t *arguments)
 {
 	bool is_dry_run = json_object_get(arguments, "dry_run") != NULL;
-	json_t *result = request_ask(request, "node.revoke", request_why(cli, arguments), NULL);
-	int code;
+	json_t *result;
+	int code = CLI_FAILED;
 
+	json_incref(arguments);
+	result = request_ask(request, "node.revoke", request_why(cli, arguments), NULL);
 	if (!result)
-		return CLI_FAILED;
+		goto out;
 	if (cli->has_json)
 		request_print_json_line(result);
 	else
 		many_print(cli, result, is_dry_run);
-	code = many_rest(cli, result);
+	code = selection_judge(cli, arguments, result, many_rest(cli, result));
 	json_decref(result);
+out:
+	json_decref(arguments);
 	return code;
 }
 

@@ -47,7 +47,7 @@ enum {
 };
 
 static const struct cli_option apply_options[] = {
-	{"strict", APPLY_STRICT, NULL, "change nothing if the file gives rise to a warning"},
+	{"strict", APPLY_STRICT, NULL, "change nothing if 'policy check' would warn of the file"},
 	{NULL, 0, NULL, NULL},
 };
 

@@ -97,7 +97,8 @@ import_write(struct cli *cli, const char *output, const struct policy_mesos *mad
 	else
 		fputs(made->text, stdout);
 	if (error == -EEXIST)
-		return cli_fail(cli, "%s is there already and was not touched", output);
+		return cli_fail(
+			cli, "%s is there already and was not touched: move it away first", output);
 	if (error != 0)
 		return cli_fail(cli, "%s: %s", output, strerror(-error));
 	return cli_finish(cli, made->gap_count > 0 ? POLICY_WARNED : CLI_DONE);

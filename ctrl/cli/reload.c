@@ -12,7 +12,7 @@ reload_run(struct cli *cli)
 
 	if (code != CLI_GO)
 		return code;
-	result = request_once(cli, "reload", NULL);
+	result = request_once(cli, "reload", cli->why ? request_why(cli, json_object()) : NULL);
 	if (!result)
 		return CLI_FAILED;
 	if (cli->has_json)
@@ -32,7 +32,7 @@ const struct cli_verb verb_reload = {
 	.summary = "Take realms and groups from the configuration file again",
 	.detail = "A file with a mistake changes nothing: the gateway goes on with what it has.\n"
 		  "What has a size in shared memory (ports, workers, nodes_max) needs a restart.\n",
-	.examples = "credgate reload\n",
-	.common = CLI_TAKES_JSON | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR,
+	.examples = "credgate reload --why 'two more services'\n",
+	.common = CLI_TAKES_JSON | CLI_TAKES_CONFIG | CLI_TAKES_RUN_DIR | CLI_TAKES_WHY,
 	.run = reload_run,
 };

@@ -56,7 +56,7 @@ take_time(struct cli *cli, json_t *arguments, int id, const char *value, const c
 	return CLI_DONE;
 }
 
-/* --overlap is --until, counted from now. */
+/* --overlap is --old-until, counted from now. */
 static int
 take_overlap(struct cli *cli, json_t *arguments, int id, const char *value)
 {
@@ -201,7 +201,7 @@ realm_run(struct cli *cli, const char *verb,
 static const struct cli_option rotate_options[] = {
 	{"suite", ID_SUITE, "SUITE", "of the new keys (default: each node's own)"},
 	{"overlap", ID_OVERLAP, "TIME", "the old keys hold no longer than this from now, as 7d"},
-	{"until", ID_UNTIL, "S", "the same as an instant: Unix seconds, or +TIME from now"},
+	{"old-until", ID_UNTIL, "S", "the same as an instant: Unix seconds, or +TIME from now"},
 	{"not-before", ID_NOT_BEFORE, "S", "the new keys hold from: Unix seconds or +TIME"},
 	{"not-after", ID_NOT_AFTER, "S", "the new keys hold until: Unix seconds or +TIME"},
 	{"role", ID_ROLE, "ROLE", "only nodes that have this role"},

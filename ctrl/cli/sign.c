@@ -34,6 +34,18 @@ struct sign {
 	uint64_t serial; /* 0: the clock's seconds */
 };
 
+/* A purpose that no gateway asks for makes a signature that is good for nothing. */
+static bool
+is_purpose(const char *text)
+{
+	size_t policy_size = strlen(SIGNATURE_FOR_POLICY), size = strlen(text);
+
+	if (strncmp(text, SIGNATURE_FOR_POLICY, policy_size) == 0)
+		return size > policy_size && size < SIGNATURE_PURPOSE_SIZE;
+	return strcmp(text, SIGNATURE_FOR_CONFIG) == 0 ||
+	       strcmp(text, SIGNATURE_FOR_REQUIREMENT) == 0;
+}
+
 static int
 sign_take(struct cli *cli, void *context, int id, const char *value)
 {
@@ -48,9 +60,9 @@ sign_take(struct cli *cli, void *context, int id, const char *value)
 		return CLI_DONE;
 	case SIGN_FOR:
 		sign->purpose = value;
-		if (strlen(value) > 0 && strlen(value) < SIGNATURE_PURPOSE_SIZE)
+		if (is_purpose(value))
 			return CLI_DONE;
-		return cli_bad_value(cli, id, value, "config, or policy/REALM");
+		return cli_bad_value(cli, id, value, "config, policy/REALM or requirement");
 	default:
 		if (value_number(value, 1, INT64_MAX, &sign->serial) == 0)
 			return CLI_DONE;
@@ -189,7 +201,7 @@ const struct cli_verb verb_sign_keygen = {
 
 static const struct cli_option sign_options[] = {
 	{"key", SIGN_KEY, "FILE", "the secret key, of credgate sign keygen"},
-	{"for", SIGN_FOR, "PURPOSE", "config (the default), or policy/REALM"},
+	{"for", SIGN_FOR, "PURPOSE", "config (the default), policy/REALM, requirement"},
 	{"serial", SIGN_SERIAL, "N", "not below the last one (default: seconds since 1970)"},
 	{NULL, 0, NULL, NULL},
 };
@@ -242,7 +254,7 @@ const struct cli_verb verb_sign = {
 
 static const struct cli_option check_options[] = {
 	{"key", SIGN_KEY, "KEY", "the public key: CGP1:...:, or its file"},
-	{"for", SIGN_FOR, "PURPOSE", "config (the default), or policy/REALM"},
+	{"for", SIGN_FOR, "PURPOSE", "config (the default), policy/REALM, requirement"},
 	{"signature", SIGN_SIGNATURE, "FILE", "the signature (default: FILE.sig)"},
 	{NULL, 0, NULL, NULL},
 };

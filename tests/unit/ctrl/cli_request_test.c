@@ -250,8 +250,8 @@ test_node_revoke_role(void **state)
 	call = call_cli("node", "revoke", "lab", "--role", "x", "--why", "sold", "--run-dir",
 		fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_DONE);
-	assert_string_equal(call->out, "revoked 3 nodes of realm lab: a, b and 1 more; in force on "
-				       "2 workers after 2.3 ms\n");
+	assert_string_equal(call->out, "revoked 3 nodes of realm lab: a, b and 1 more; 1 was out "
+				       "before; in force on 2 workers after 2.3 ms\n");
 	was_asked(0, "{\"args\":{\"realm\":\"lab\",\"role\":\"x\",\"why\":\"sold\"},\"verb\":"
 		     "\"node.revoke\"}");
 	answer("{\"ok\": true, \"result\": {\"count\": 1, \"nodes\": [\"a\"], \"partial_count\": "
@@ -261,6 +261,11 @@ test_node_revoke_role(void **state)
 	assert_int_equal(call->code, 3);
 	assert_string_equal(call->out, "would revoke 1 node of realm lab: a\n");
 	call_has(call->err, "1 node is only partly inside and left alone; revoke by name:\nb\n");
+	answer("{\"ok\": true, \"result\": {\"count\": 0, \"nodes\": [], \"already\": 0, "
+	       "\"partial_count\": 0, \"partial\": [], \"unknown\": []}}\n");
+	call = call_cli("node", "revoke", "lab", "--role", "rak7", "--run-dir", fake.run_dir, NULL);
+	assert_int_equal(call->code, CLI_FAILED);
+	call_has(call->err, "no node of realm lab has role rak7; see credgate node list lab");
 	call = call_cli("node", "revoke", "lab", "--run-dir", fake.run_dir, NULL);
 	assert_int_equal(call->code, CLI_USAGE);
 	call = call_cli(
