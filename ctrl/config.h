@@ -93,7 +93,7 @@ struct config_realm {
 	uint32_t id;
 	uint32_t nodes_max;
 	char master[CONFIG_PATH_SIZE];    /* absolute */
-	char whitelist[CONFIG_PATH_SIZE]; /* absolute; "": everybody */
+	char whitelist[CONFIG_PATH_SIZE]; /* as it is to be opened; "": everybody */
 	enum table_freshness freshness;
 	enum table_origin_mode origin;
 	enum table_mode mode;

@@ -337,6 +337,32 @@ test_parse_refuses(void **state)
 	assert_int_equal(whitelist_parse(&set, "f", "n1\0", 3, &reason), -EINVAL);
 }
 
+/* Whatever the bytes are: a list, or one line that says what is wrong, and the set is empty. */
+static void
+test_parse_any_bytes(void **state)
+{
+	static const char bytes[] = "n[0-9],]#\n\r\t .-_a1\0\x80\xff";
+	struct name_set set = {0};
+	char text[64];
+
+	(void)state;
+	srand(11);
+	for (unsigned round = 0; round < 50000; round++) {
+		size_t size = (size_t)rand() % sizeof(text);
+		int error;
+
+		for (size_t i = 0; i < size; i++)
+			text[i] = bytes[(size_t)rand() % (sizeof(bytes) - 1)];
+		reason.text[0] = '\0';
+		error = whitelist_parse(&set, "f", text, size, &reason);
+		assert_true(error == 0 || error == -EINVAL);
+		assert_int_equal(error == 0, reason.text[0] == '\0');
+		assert_null(strchr(reason.text, '\n'));
+		assert_true(error == 0 || set.count == 0);
+		name_set_clear(&set);
+	}
+}
+
 static void
 test_many(void **state)
 {
@@ -369,6 +395,7 @@ main(void)
 		WITH_FILES(test_key_removed),
 		WITH_FILES(test_other_file),
 		cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_parse_any_bytes),
 		cmocka_unit_test(test_many),
 	};
 
