@@ -53,20 +53,23 @@ limit_bucket_of(struct worker *worker, unsigned limit)
 static inline bool
 limit_take(struct worker *worker, const struct table_class *class, struct replay_node *node)
 {
+	const uint64_t interval_ns = class->node_interval_ns;
 	const uint64_t now_ns = worker->burst.mono_ns;
+	const uint64_t full_ns = rate_full_ns(node->bucket, now_ns, class->node_depth_ns);
+	const unsigned limit = class->limit;
 
-	if (!limit_node_has_token(class, node, now_ns))
+	if (interval_ns != 0 &&
+		(full_ns - now_ns > class->node_depth_ns - interval_ns || interval_ns == RATE_NONE))
 		return false;
-	if (class->limit != 0) {
-		struct limit_bucket *bucket = limit_bucket_of(worker, class->limit);
+	if (limit != 0) {
+		struct limit_bucket *bucket = limit_bucket_of(worker, limit);
 
 		if (bucket->left == 0)
 			return false;
 		bucket->left--;
 	}
-	if (class->node_interval_ns != 0)
-		node->bucket = rate_spend(
-			node->bucket, now_ns, class->node_interval_ns, class->node_depth_ns);
+	if (interval_ns != 0)
+		node->bucket = full_ns + interval_ns;
 	return true;
 }
 
