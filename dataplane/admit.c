@@ -161,6 +161,15 @@ admit_owner(const struct worker *worker, struct burst_item *item)
 		replay_window_prefetch(worker->replay, item->key.window);
 }
 
+/* Of another epoch, perhaps: its bucket is far away, and the others' turn hides some of the wait. */
+static __attribute__((noinline)) void
+admit_bucket_fetch(const struct burst *burst, const struct burst_item *item)
+{
+	const struct verdict_record *record = &item->record;
+
+	__builtin_prefetch(view_bucket(&burst->view, record->realm, record->node, record->epoch));
+}
+
 /* First pass: the usual ones. The others' positions go to `rare`; returns how many they are. */
 static unsigned
 admit_usual(struct worker *worker, unsigned count, uint8_t rare[BURST_FRAMES_MAX])
@@ -175,6 +184,7 @@ admit_usual(struct worker *worker, unsigned count, uint8_t rare[BURST_FRAMES_MAX
 		if (item->is_usual && admit_slot_is_usual(&burst->view, item->key.slot, item)) {
 			admit_owner(worker, item);
 		} else {
+			admit_bucket_fetch(burst, item);
 			rare[rare_count++] = (uint8_t)n;
 		}
 	}

@@ -32,6 +32,12 @@ rules_side(const struct table_lane_group *groups, unsigned vector_count, uint32_
 	return above;
 }
 
+static inline uint64_t
+rules_side_short(const struct table_lane_group *group, uint32_t id)
+{
+	return rules_side(group, RULES_SHORT_VECTORS, id);
+}
+
 void
 rules_portable(struct worker *worker, unsigned count)
 {

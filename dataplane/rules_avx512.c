@@ -31,6 +31,18 @@ rules_side(const struct table_lane_group *groups, unsigned vector_count, uint32_
 	return (uint64_t)__builtin_popcount(above) & 1;
 }
 
+static inline uint64_t
+rules_side_short(const struct table_lane_group *group, uint32_t id)
+{
+	const __m512i ids = _mm512_set1_epi32((int)id);
+	const uint32_t above =
+		_mm512_cmpgt_epu32_mask(ids, _mm512_load_si512(table_span_borders_ro(group, 0))) ^
+		_mm512_cmpgt_epu32_mask(ids, _mm512_load_si512(table_span_borders_ro(group, 1)));
+
+	static_assert(RULES_SHORT_VECTORS == 2, "two loads");
+	return (uint64_t)__builtin_popcount(above) & 1;
+}
+
 void
 rules_avx512(struct worker *worker, unsigned count)
 {

@@ -17,6 +17,10 @@ static inline uint64_t rules_match(
 static inline uint64_t rules_side(
 	const struct table_lane_group *groups, unsigned vector_count, uint32_t id);
 
+/* The same for what has no more than RULES_SHORT_VECTORS: the first ones of a group, padded. */
+#define RULES_SHORT_VECTORS 2u
+static inline uint64_t rules_side_short(const struct table_lane_group *group, uint32_t id);
+
 /* ---- one program ---- */
 
 static inline __attribute__((always_inline)) enum table_outcome
@@ -68,22 +72,38 @@ program_fits(const struct table_program *program)
 	       program->group <= TABLE_LANE_GROUPS_MAX - program->group_count;
 }
 
-static inline __attribute__((always_inline)) enum table_outcome
+/* The outcome of the side that an id is on: 1 odd, 0 even. */
+static inline enum table_outcome
+program_side(const struct table_program *program, uint64_t side)
+{
+	const uint64_t odd = 0u - side;
+
+	return (enum table_outcome)((program->odd & odd) | (program->otherwise & ~odd));
+}
+
+static __attribute__((noinline)) enum table_outcome
 program_run(const struct worker *worker, const struct table_program *program,
 	const struct burst_item *item, const struct tag_identity *id)
 {
 	const struct table_rules *rules = worker->burst.view.rules;
 	const uint32_t uid = load_be32(id->bytes);
 	const uint32_t gid = load_be32(id->bytes + 4);
-	uint64_t odd;
 
 	if (!program_fits(program))
 		return TABLE_OUTCOME_DENY;
 	if (program->form == TABLE_PROGRAM_LANES)
 		return program_lanes(worker, program, item, uid, gid);
-	odd = 0u - rules_side(&rules->groups[program->group], program->vector_count,
-			   program->form == TABLE_PROGRAM_UID_SPANS ? uid : gid);
-	return (enum table_outcome)((program->odd & odd) | (program->otherwise & ~odd));
+	return program_side(
+		program, rules_side(&rules->groups[program->group], program->vector_count,
+				 program->form == TABLE_PROGRAM_UID_SPANS ? uid : gid));
+}
+
+/* A few spans of uids: what most programs that look at all are. */
+static inline bool
+program_is_short(const struct table_program *program)
+{
+	return program->form == TABLE_PROGRAM_UID_SPANS &&
+	       program->vector_count <= RULES_SHORT_VECTORS;
 }
 
 /* ---- a burst ---- */
@@ -99,7 +119,12 @@ rules_stage(struct worker *worker, unsigned count)
 			&rules->programs[burst->programs[n] % TABLE_PROGRAMS_MAX];
 		enum table_outcome outcome = (enum table_outcome)program->otherwise;
 
-		if (program->group_count != 0)
+		if (program->group_count != 0 && program_is_short(program))
+			outcome = program_side(program,
+				rules_side_short(
+					&rules->groups[program->group % TABLE_LANE_GROUPS_MAX],
+					load_be32(burst->ids[n].bytes)));
+		else if (program->group_count != 0)
 			outcome = program_run(
 				worker, program, &burst->items[burst->live[n]], &burst->ids[n]);
 		if (outcome != TABLE_OUTCOME_ALLOW)

@@ -89,7 +89,7 @@ static_assert(sizeof(struct table_lane_group) == 320, "docs/shared-memory.md");
 /*
  * Spans take the place of lane groups: the first 256 bytes of each are four vectors of borders. A
  * border is the last id on its side: an id above it is on the other one. UINT32_MAX, which no id is
- * above, pads the last vector.
+ * above, pads the rest of the last group.
  */
 #define TABLE_SPAN_VECTORS 4u
 static_assert(offsetof(struct table_lane_group, used) == 4 * TABLE_SPAN_VECTORS * TABLE_LANES,

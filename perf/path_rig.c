@@ -104,7 +104,7 @@ program_add(struct table_rules *rules, uint32_t class, uint32_t rule_count)
 	struct table_lane_group *groups = &rules->groups[class * group_count];
 	uint32_t border;
 
-	for (border = 0; border < vector_count * TABLE_LANES; border++)
+	for (border = 0; border < group_count * TABLE_SPAN_VECTORS * TABLE_LANES; border++)
 		table_span_borders(groups, border / TABLE_LANES)[border % TABLE_LANES] =
 			border < 2 * rule_count ? 999 - 10 * (rule_count - 1) + 5 * border
 						: UINT32_MAX;

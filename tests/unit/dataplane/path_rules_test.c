@@ -373,7 +373,7 @@ spans_decide(void **state)
 	struct table_program *program = &fixture.rules->programs[PROGRAM];
 
 	(void)state;
-	for (unsigned i = 0; i < TABLE_LANES; i++)
+	for (unsigned i = 0; i < TABLE_SPAN_VECTORS * TABLE_LANES; i++)
 		borders[i] = UINT32_MAX;
 	borders[0] = 999; /* 1000 ... 1009 is the odd side */
 	borders[1] = 1009;
