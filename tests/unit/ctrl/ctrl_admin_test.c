@@ -3,27 +3,19 @@
  * The admin socket and its verbs, against a whole credgated in a child process (all but a running
  * dataplane): good requests, bad ones, hostile ones, and reloads.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
 #include <errno.h>
 #include <grp.h>
-#include <jansson.h>
 #include <poll.h>
-#include <signal.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include "ctrl/admin.h"
-#include "ctrl/ctrl.h"
 #include "wire/text.h"
 
-#define CONFIG_HEAD                                                                    \
-	"run_dir: %s/run\nstate_dir: %s/state\n"                                       \
-	"users: {control: 61001, dataplane: 61002}\nadmins: {uids: [61008]}\n"         \
-	"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n" \
-	"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
+#define CONFIG_HEAD "admins: {uids: [61008]}\n"
 #define CONFIG_REALMS                                                                     \
 	"realms: [{name: lab, id: 7, nodes_max: 600, window_bits: 64, mode: %s},"         \
 	" {name: far, id: 8, nodes_max: 4, window_bits: 64, origin: claimed, freshness: " \
@@ -31,7 +23,6 @@
 #define CONFIG_GROUPS \
 	"groups: [{name: g, realms: [lab, far], audiences: [any], reader: {uid: %u}}]\n"
 
-static pid_t server;
 static uint8_t realm_key[KDF_KEY_SIZE];
 
 /* ---- the server ---- */
@@ -39,34 +30,7 @@ static uint8_t realm_key[KDF_KEY_SIZE];
 static void
 config_write(const char *head_more, const char *mode, unsigned reader)
 {
-	char text[4096];
-
-	snprintf(text, sizeof(text), CONFIG_HEAD "%s" CONFIG_REALMS CONFIG_GROUPS, fixture_dir,
-		fixture_dir, head_more, mode, reader);
-	fixture_write_text("c.yaml", text);
-}
-
-__attribute__((noreturn)) static void
-server_run(void)
-{
-	static struct ctrl ctrl;
-	const struct starter_config starter = {.program = "/bin/false"};
-	struct reason reason;
-	int code = 1;
-
-	if (starter_fork(&ctrl.starter, &starter, &reason) != 0)
-		_exit(3);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0) {
-		fprintf(stderr, "%s\n", reason.text);
-	} else {
-		event_base_dispatch(ctrl.base);
-		code = ctrl.exit_code;
-	}
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
-	exit(code);
+	rig_config(CONFIG_HEAD "%s" CONFIG_REALMS CONFIG_GROUPS, head_more, mode, reader);
 }
 
 static int
@@ -87,37 +51,21 @@ static int
 server_setup(void **state)
 {
 	const uint8_t master[32] = {9};
-	int fd;
 
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0 || chmod(fixture_dir, 0755) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, 32, 0600);
-	fixture_write("state/far.master", master, 32, 0600);
+	rig_master("lab");
+	rig_master("far");
 	kdf_realm(realm_key, master, 7);
 	config_write("", "enforce", 61003);
-	server = fork();
-	if (server == 0)
-		server_run();
-	for (unsigned i = 0; i < 500; i++) {
-		fd = connect_admin();
-		if (fd >= 0) {
-			close(fd);
-			return 0;
-		}
-		usleep(10000);
-	}
-	return -1;
+	return rig_server_start(connect_admin);
 }
 
 /* Stops as told, and leaves no socket behind. */
 static int
 server_teardown(void **state)
 {
-	int status;
-
-	kill(server, SIGTERM);
-	if (waitpid(server, &status, 0) != server || status != 0)
+	if (rig_server_stop() != 0)
 		return -1;
 	if (access(fixture_path("run/admin.sock"), F_OK) == 0 ||
 		access(fixture_path("run/consumer.sock"), F_OK) == 0)
@@ -348,7 +296,7 @@ test_status(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		assert_non_null(json_object_get(status, parts[i]));
-	assert_int_equal(number(json_object_get(status, "gateway"), "pid"), server);
+	assert_int_equal(number(json_object_get(status, "gateway"), "pid"), rig_server);
 	worker = json_array_get(json_object_get(status, "workers"), 0);
 	assert_int_equal(number(json_object_get(worker, "proved"), "accepted"), 0);
 	assert_int_equal(json_object_size(json_object_get(worker, "unproved")), VERDICT_COUNT - 1);
@@ -577,11 +525,11 @@ test_reload(void **state)
 	ask_bad("{\"verb\":\"reload\"}", EBUSY, "the reader of a group changed");
 	expect_mode("observe");
 	config_write("groupz: []\n", "enforce", 61003);
-	kill(server, SIGHUP);
+	kill(rig_server, SIGHUP);
 	usleep(200000);
 	expect_mode("observe");
 	config_write("", "enforce", 61003);
-	kill(server, SIGHUP);
+	kill(rig_server, SIGHUP);
 	await_mode("enforce");
 }
 

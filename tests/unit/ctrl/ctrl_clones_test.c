@@ -4,76 +4,29 @@
  * says so suspends, and a node that was resumed stays so until there is new evidence. The evidence
  * itself is the dataplane's and is tried there; here it is written by hand.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
-
-#include <jansson.h>
+#include "tests/unit/ctrl/ctrl_rig.h"
 
 #include "ctrl/clones.h"
-#include "ctrl/ctrl.h"
-#include "ctrl/verbs.h"
-
-static struct ctrl ctrl;
-static struct reason reason;
-
-static void
-gateway_start(void)
-{
-	const struct starter_config starter = {.program = "/bin/false"};
-	char text[1024];
-
-	snprintf(text, sizeof(text),
-		"run_dir: %s/run\nstate_dir: %s/state\n"
-		"users: {control: 61001, dataplane: 61002}\n"
-		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
-		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
-		"realms:\n"
-		"  - {name: lab, id: 7, nodes_max: 80, window_bits: 64}\n"
-		"  - {name: strict, id: 8, nodes_max: 80, window_bits: 64, clones: suspend}\n"
-		"metrics: {listen: \"off\"}\n",
-		fixture_dir, fixture_dir);
-	fixture_write_text("c.yaml", text);
-	memset(&ctrl, 0, sizeof(ctrl));
-	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
-		fail_msg("%s", reason.text);
-}
 
 static int
 setup(void **state)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, sizeof(master), 0600);
-	fixture_write("state/strict.master", master, sizeof(master), 0600);
-	gateway_start();
+	rig_master("lab");
+	rig_master("strict");
+	rig_config("realms:\n"
+		   "  - {name: lab, id: 7, nodes_max: 80, window_bits: 64}\n"
+		   "  - {name: strict, id: 8, nodes_max: 80, window_bits: 64, clones: suspend}\n"
+		   "metrics: {listen: \"off\"}\n");
+	rig_start();
 	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
-	return fixture_teardown(state);
 }
 
 static json_t *
 verb(const char *name, const char *arguments)
 {
-	struct verb_call call = {.ctrl = &ctrl, .args = json_loads(arguments, 0, NULL)};
-	int error;
-
-	assert_non_null(call.args);
-	error = verb_run(&call, name);
-	json_decref(call.args);
-	if (error != 0)
-		fail_msg("%s: %s", name, call.reason.text);
-	return call.result;
+	return rig_must(name, rig_args(arguments));
 }
 
 static void
@@ -248,7 +201,7 @@ test_many_at_once(void **state)
 int
 main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_reported_and_not_touched),
 		TEST(test_suspended_where_the_realm_says_so),

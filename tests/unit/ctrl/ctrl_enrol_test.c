@@ -4,10 +4,9 @@
  * left after a restart or a crash in the middle. The gateway is real but for its dataplane. Then
  * the sockets: what a stranger may cost.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
 #include <arpa/inet.h>
-#include <jansson.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sodium.h>
@@ -18,54 +17,18 @@
 #include "crypto/join.h"
 #include "crypto/kdf.h"
 #include "ctrl/address.h"
-#include "ctrl/ctrl.h"
 #include "ctrl/enrol.h"
 #include "ctrl/enrol_judge.h"
 #include "ctrl/enrol_limit.h"
 #include "ctrl/registry_codes.h"
-#include "ctrl/verbs.h"
 
-static struct ctrl ctrl;
-static struct reason reason;
 static struct enrol_judge judge; /* a second one, on the same key: the first belongs to sockets */
 static uint16_t port;
-
-/* A port that was free a moment ago. */
-static uint16_t
-port_find(void)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
 
 static void
 gateway_start(void)
 {
-	const struct starter_config starter = {.program = "/bin/false"};
-	char text[1024];
-
-	snprintf(text, sizeof(text),
-		"run_dir: %s/run\nstate_dir: %s/state\n"
-		"users: {control: 61001, dataplane: 61002}\n"
-		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
-		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
-		"realms: [{name: lab, id: 7, nodes_max: 80, window_bits: 64}]\n"
-		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n"
-		"enrol: {listen: \"127.0.0.1:%u\"}\n",
-		fixture_dir, fixture_dir, port);
-	fixture_write_text("c.yaml", text);
-	memset(&ctrl, 0, sizeof(ctrl));
-	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
-		fail_msg("%s", reason.text);
+	rig_start();
 	judge = (struct enrol_judge){.ctrl = &ctrl};
 	assert_int_equal(enrol_key_open(&judge.key, fixture_path("state"), &reason), 0);
 }
@@ -74,9 +37,7 @@ static void
 gateway_stop(void)
 {
 	enrol_key_close(&judge.key);
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
+	rig_stop();
 }
 
 static void
@@ -89,13 +50,11 @@ gateway_restart(void)
 static int
 setup(void **state)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, sizeof(master), 0600);
-	port = port_find();
+	rig_master("lab");
+	port = rig_port_find();
+	rig_config(RIG_LAB "enrol: {listen: \"127.0.0.1:%u\"}\n", 80u, port);
 	gateway_start();
 	return 0;
 }
@@ -109,31 +68,17 @@ teardown(void **state)
 
 /* ---- asking ---- */
 
-/* Runs a verb with arguments as JSON text; the result, or NULL with `reason`. */
+/* A verb with arguments as JSON text; the result, or NULL with `reason`. */
 static json_t *
 verb(const char *name, const char *arguments)
 {
-	struct verb_call call = {.ctrl = &ctrl, .args = json_loads(arguments, 0, NULL)};
-	int error;
-
-	assert_non_null(call.args);
-	error = verb_run(&call, name);
-	json_decref(call.args);
-	if (error == 0)
-		return call.result;
-	reason = call.reason;
-	json_decref(call.result);
-	return NULL;
+	return rig_call(name, rig_args(arguments));
 }
 
 static void
 verb_must(const char *name, const char *arguments)
 {
-	json_t *result = verb(name, arguments);
-
-	if (result == NULL)
-		fail_msg("%s: %s", name, reason.text);
-	json_decref(result);
+	json_decref(rig_must(name, rig_args(arguments)));
 }
 
 static struct join_code

@@ -3,90 +3,37 @@
  * Nodes as an inventory: roles, names, prefixes, suspension, and revoking many at once, over the
  * verbs of a gateway that is real but for its dataplane.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
-#include <jansson.h>
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "ctrl/ctrl.h"
 #include "ctrl/inventory.h"
-#include "ctrl/verbs.h"
 
 #define NODES_MAX 400u
-
-static struct ctrl ctrl;
-static struct reason reason;
-
-static void
-gateway_start(void)
-{
-	const struct starter_config starter = {.program = "/bin/false"};
-	char text[1024];
-
-	snprintf(text, sizeof(text),
-		"run_dir: %s/run\nstate_dir: %s/state\n"
-		"users: {control: 61001, dataplane: 61002}\n"
-		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
-		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
-		"realms: [{name: lab, id: 7, nodes_max: %u, window_bits: 64}]\n"
-		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
-		fixture_dir, fixture_dir, NODES_MAX);
-	fixture_write_text("c.yaml", text);
-	memset(&ctrl, 0, sizeof(ctrl));
-	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
-		fail_msg("%s", reason.text);
-}
-
-static void
-gateway_stop(void)
-{
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
-}
 
 static int
 setup(void **state)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, sizeof(master), 0600);
-	gateway_start();
+	rig_master("lab");
+	rig_config(RIG_LAB, NODES_MAX);
+	rig_start();
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	gateway_stop();
-	return fixture_teardown(state);
-}
-
-/* Runs a verb with arguments as JSON text; the result, or NULL with `reason`. */
+/* A verb with arguments as JSON text, in force; the result, or NULL with `reason`. */
 static json_t *
 ask(const char *verb, const char *args)
 {
-	json_t *object = json_loads(args, 0, NULL);
-	struct verb_call call = {.ctrl = &ctrl, .args = object};
-	int error;
+	json_t *result = rig_call(verb, rig_args(args));
 
-	assert_non_null(object);
-	error = verb_run(&call, verb);
-	reason = call.reason;
-	json_decref(object);
-	if (error != 0) {
-		json_decref(call.result);
-		return NULL;
+	if (result != NULL) {
+		keytable_publish(ctrl.keys);
+		keytable_settle(ctrl.keys);
 	}
-	keytable_publish(ctrl.keys);
-	keytable_settle(ctrl.keys);
-	return call.result;
+	return result;
 }
 
 static void
@@ -232,8 +179,7 @@ test_suspend(void **state)
 	/* A further key does not let it in again, nor does a restart. */
 	must("node.rotate", "{\"realm\":\"lab\",\"name\":\"a\"}");
 	assert_true(find("a").is_suspended);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_true(find("a").is_suspended);
 	must("node.resume", "{\"realm\":\"lab\",\"name\":\"a\"}");
 	assert_false(find("a").is_suspended);
@@ -325,8 +271,7 @@ test_revoke_role(void **state)
 	expect(result, "count", "0");
 	expect(result, "already", "2");
 	json_decref(result);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_false(is_in_force("in"));
 	assert_true(is_in_force("out"));
 }
@@ -396,8 +341,7 @@ test_revoke_unwritten(void **state)
 	must_not("node.resume", "{\"realm\":\"lab\",\"name\":\"both\"}", "is revoked");
 	assert_int_equal(registry_sync(ctrl.registry, &reason), 0);
 	assert_int_equal(registry_unwritten(ctrl.registry), 0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_false(find("in").is_live);
 	assert_false(find("both").is_live);
 }
@@ -494,8 +438,7 @@ test_import(void **state)
 	assert_int_equal(find("old").highest, 1);
 	assert_false(find("gone").is_live);
 	must_not("import.commit", "{\"realm\":\"lab\",\"import\":1}", "is over");
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_true(is_in_force("new"));
 	assert_int_equal(find("new").highest, 1);
 }
@@ -592,8 +535,7 @@ test_revoked_during_import(void **state)
 	assert_false(find("in").is_live);
 	assert_int_equal(find("in").role_count, 1);
 	assert_string_equal(find("in").roles[0], "y");
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_false(is_in_force("both"));
 	assert_false(is_in_force("in"));
 }
@@ -619,8 +561,7 @@ test_suspended_during_import(void **state)
 	must_not("node.resume", "{\"realm\":\"lab\",\"name\":\"in\"}", "under way");
 	json_decref(import_end(number, "import.abort"));
 	assert_int_equal(registry_unwritten(ctrl.registry), 0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_true(find("in").is_suspended);
 	must("node.resume", "{\"realm\":\"lab\",\"name\":\"in\"}");
 	assert_false(find("in").is_suspended);
@@ -680,7 +621,7 @@ test_import_many(void **state)
 	assert_int_equal(keytable_counts(ctrl.keys, 0).live, NODES_MAX);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int
 main(void)

@@ -4,15 +4,12 @@
  * none, docs/metrics.md against the program, and an HTTP server that hostile clients cannot fill.
  * With --table: the rows for docs/metrics.md.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
-#include "ctrl/ctrl.h"
 #include "ctrl/endpoint.h"
 #include "ctrl/metrics.h"
 #include "tests/unit/ctrl/openmetrics.h"
@@ -21,70 +18,34 @@
 #define PATIENCE_MS 30000
 #define ANSWER_SIZE (4u << 20)
 #define CONFIG                                                                            \
-	"run_dir: %s/run\nstate_dir: %s/state\n"                                          \
-	"users: {control: 61001, dataplane: 61002}\n"                                     \
-	"dataplane: {workers: 2, ring_slots: 4096, retransmit_entries: 4096, "            \
-	"hugepages: \"no\"}\n"                                                            \
-	"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"   \
 	"realms: [{name: lab, id: 7, nodes_max: 100000, window_bits: 64, mode: observe}," \
 	" {name: far, id: 8, nodes_max: 4, window_bits: 64}]\n"                           \
 	"groups: [{name: g, realms: [lab, far], audiences: [any], reader: {uid: 61003}}]\n"
 
 static const char *page_path; /* docs/metrics.md */
-static struct ctrl ctrl;
-static pid_t server;
 static uint16_t port;
 static char answer[ANSWER_SIZE];
 
 /* ---- a gateway ---- */
 
 static int
-gateway_dirs(void **state)
+gateway_files(void **state, const char *metrics)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0 || chmod(fixture_dir, 0755) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, 32, 0600);
-	fixture_write("state/far.master", master, 32, 0600);
-	return 0;
-}
-
-static int
-gateway_begin(const char *metrics)
-{
-	const struct starter_config starter = {.program = "/bin/false"};
-	struct reason reason = {0};
-	char text[4096];
-
-	if (starter_fork(&ctrl.starter, &starter, &reason) != 0)
-		return -1;
-	snprintf(text, sizeof(text), CONFIG "metrics: {listen: \"%s\"}\n", fixture_dir, fixture_dir,
-		metrics);
-	fixture_write_text("c.yaml", text);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0) {
-		print_error("%s\n", reason.text);
-		return -1;
-	}
+	rig_master("lab");
+	rig_master("far");
+	rig_config(CONFIG "metrics: {listen: \"%s\"}\n", metrics);
 	return 0;
 }
 
 static int
 gateway_setup(void **state)
 {
-	return gateway_dirs(state) != 0 ? -1 : gateway_begin("off");
-}
-
-static int
-gateway_teardown(void **state)
-{
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
-	memset(&ctrl, 0, sizeof(ctrl));
-	return fixture_teardown(state);
+	if (gateway_files(state, "off") != 0)
+		return -1;
+	rig_start();
+	return 0;
 }
 
 static struct openmetrics *
@@ -227,7 +188,6 @@ test_many_nodes(void **state)
 {
 	struct registry_node node = {.realm = 7, .is_live = true, .highest = 1, .epoch_count = 1};
 	struct openmetrics *empty = metrics_get(), *full;
-	struct reason reason;
 
 	(void)state;
 	node.epochs[0] = (struct registry_epoch){.epoch = 1, .suite = 3, .not_after_s = UINT32_MAX};
@@ -308,20 +268,6 @@ test_docs(void **state)
 
 /* ---- over HTTP ---- */
 
-static uint16_t
-port_free(void)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
-
 static int
 connect_metrics(void)
 {
@@ -336,54 +282,20 @@ connect_metrics(void)
 	return -1;
 }
 
-__attribute__((noreturn)) static void
-server_run(const char *listen)
-{
-	int code = 1;
-
-	if (gateway_begin(listen) == 0) {
-		event_base_dispatch(ctrl.base);
-		code = ctrl.exit_code;
-	}
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
-	exit(code);
-}
-
 static int
 server_setup(void **state)
 {
 	char listen[64];
-	int fd;
 
-	if (gateway_dirs(state) != 0)
-		return -1;
-	port = port_free();
+	port = rig_port_find();
 	snprintf(listen, sizeof(listen), "127.0.0.1:%u", port);
-	server = fork();
-	if (server == 0)
-		server_run(listen);
-	for (unsigned i = 0; i < 1000; i++) {
-		fd = connect_metrics();
-		if (fd >= 0) {
-			close(fd);
-			return 0;
-		}
-		usleep(10000);
-	}
-	return -1;
+	return gateway_files(state, listen) != 0 ? -1 : rig_server_start(connect_metrics);
 }
 
 static int
 server_teardown(void **state)
 {
-	int status;
-
-	kill(server, SIGTERM);
-	if (waitpid(server, &status, 0) != server || status != 0)
-		return -1;
-	return fixture_teardown(state);
+	return rig_server_stop() != 0 ? -1 : fixture_teardown(state);
 }
 
 /* All until end of file; -1 if it does not come. */
@@ -565,7 +477,6 @@ test_port_taken(void **state)
 	struct endpoint taken = {.port = port};
 	struct config config = {.metrics = {.is_stated = true}};
 	struct ctrl other = {.config = &config};
-	struct reason reason = {0};
 	struct metrics *metrics;
 
 	(void)state;
@@ -599,7 +510,7 @@ table_print(void)
 		fputs(row, stdout);
 	}
 	openmetrics_free(metrics);
-	return gateway_teardown(&state);
+	return rig_teardown(&state);
 }
 
 int
@@ -625,5 +536,5 @@ main(int argc, char **argv)
 	page_path = argv[argc - 1];
 	/* The server's process comes first: it is made while this one has no gateway of its own. */
 	return cmocka_run_group_tests(http, server_setup, server_teardown) +
-	       cmocka_run_group_tests(text, gateway_setup, gateway_teardown);
+	       cmocka_run_group_tests(text, gateway_setup, rig_teardown);
 }

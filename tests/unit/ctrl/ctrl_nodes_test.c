@@ -3,78 +3,38 @@
  * Nodes between registry and key table: what is refused is written nowhere, what is written can be
  * loaded again, and what ends gives its place back. The gateway is real but for its dataplane.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
-#include <jansson.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
-
-#include "ctrl/ctrl.h"
-#include "ctrl/verbs.h"
 
 #define NODES_MAX   80u
 #define EXTRAS_MAX  (NODES_MAX + 1) /* keytable_shape_for */
 #define FURTHER_MAX 1023u           /* prefixes beyond the first of each node, all told */
 
-static struct ctrl ctrl;
-static struct reason reason;
-
 static void
 gateway_start(unsigned nodes_max)
 {
-	const struct starter_config starter = {.program = "/bin/false"};
-	char text[1024];
-
-	snprintf(text, sizeof(text),
-		"run_dir: %s/run\nstate_dir: %s/state\n"
-		"users: {control: 61001, dataplane: 61002}\n"
-		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
-		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
-		"realms: [{name: lab, id: 7, nodes_max: %u, window_bits: 64}]\n"
-		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
-		fixture_dir, fixture_dir, nodes_max);
-	fixture_write_text("c.yaml", text);
-	memset(&ctrl, 0, sizeof(ctrl));
-	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
-		fail_msg("%s", reason.text);
-}
-
-static void
-gateway_stop(void)
-{
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
+	rig_config(RIG_LAB, nodes_max);
+	rig_start();
 }
 
 static void
 gateway_restart(unsigned nodes_max)
 {
-	gateway_stop();
+	rig_stop();
 	gateway_start(nodes_max);
 }
 
 static int
 setup(void **state)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, sizeof(master), 0600);
+	rig_master("lab");
 	gateway_start(NODES_MAX);
 	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	gateway_stop();
-	return fixture_teardown(state);
 }
 
 static struct registry_node
@@ -357,7 +317,7 @@ test_revoked_unwritten_and_added(void **state)
 	assert_int_equal(find(1).epoch_count, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int
 main(void)

@@ -3,109 +3,48 @@
  * Modes that are set live, and what enforce would have refused: both last over a reload and a
  * restart, and counting begins anew with a switch. The gateway is real but for its dataplane.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
-#include <jansson.h>
-
-#include "ctrl/ctrl.h"
 #include "ctrl/rollout.h"
-#include "ctrl/verbs.h"
 #include "verdict/verdict.h"
 
 #define NODES 20u
 
-static struct ctrl ctrl;
-static struct reason reason;
-
 static void
 config_write(const char *mode)
 {
-	char text[1024];
-
-	snprintf(text, sizeof(text),
-		"run_dir: %s/run\nstate_dir: %s/state\n"
-		"users: {control: 61001, dataplane: 61002}\n"
-		"dataplane: {workers: 2, ring_slots: 4096, retransmit_entries: 4096, "
-		"hugepages: \"no\"}\n"
-		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
-		"realms:\n"
-		"  - {name: other, id: 3, nodes_max: 5, window_bits: 64}\n"
-		"  - {name: lab, id: 7, nodes_max: %u, window_bits: 64, mode: %s}\n"
-		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
-		fixture_dir, fixture_dir, NODES, mode);
-	fixture_write_text("c.yaml", text);
-}
-
-static void
-gateway_start(void)
-{
-	const struct starter_config starter = {.program = "/bin/false"};
-
-	memset(&ctrl, 0, sizeof(ctrl));
-	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	if (ctrl.config == NULL || ctrl_init(&ctrl, &reason) != 0)
-		fail_msg("%s", reason.text);
-}
-
-static void
-gateway_stop(void)
-{
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
+	rig_config("realms:\n"
+		   "  - {name: other, id: 3, nodes_max: 5, window_bits: 64}\n"
+		   "  - {name: lab, id: 7, nodes_max: %u, window_bits: 64, mode: %s}\n"
+		   "groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
+		NODES, mode);
 }
 
 static int
 setup(void **state)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, sizeof(master), 0600);
-	fixture_write("state/other.master", master, sizeof(master), 0600);
+	rig_master("lab");
+	rig_master("other");
 	config_write("observe");
-	gateway_start();
+	rig_start();
 	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	gateway_stop();
-	return fixture_teardown(state);
-}
-
-/* The result, the caller's to release; `args` is taken over. */
-static json_t *
-ask(const char *verb, json_t *args)
-{
-	struct verb_call call = {.ctrl = &ctrl, .args = args};
-
-	if (verb_run(&call, verb) != 0)
-		fail_msg("%s: %s", verb, call.reason.text);
-	json_decref(args);
-	return call.result;
 }
 
 static int
 refused(const char *verb, json_t *args)
 {
-	struct verb_call call = {.ctrl = &ctrl, .args = args};
-	int error = verb_run(&call, verb);
+	json_t *result = rig_call(verb, args);
 
-	json_decref(args);
-	json_decref(call.result);
-	reason = call.reason;
-	return error;
+	json_decref(result);
+	return result != NULL ? 0 : -reason.error;
 }
 
 static void
 mode_set(const char *mode)
 {
-	json_decref(ask("realm.mode",
+	json_decref(rig_must("realm.mode",
 		json_pack("{s:s, s:s, s:s}", "realm", "lab", "mode", mode, "why", "a test")));
 }
 
@@ -132,7 +71,8 @@ test_mode(void **state)
 
 	(void)state;
 	assert_int_equal(mode_in_table(), TABLE_MODE_OBSERVE);
-	result = ask("realm.mode", json_pack("{s:s, s:s}", "realm", "lab", "mode", "permissive"));
+	result = rig_must(
+		"realm.mode", json_pack("{s:s, s:s}", "realm", "lab", "mode", "permissive"));
 	assert_string_equal(json_string_value(json_object_get(result, "mode")), "permissive");
 	assert_string_equal(json_string_value(json_object_get(result, "before")), "observe");
 	assert_string_equal(json_string_value(json_object_get(result, "configured")), "observe");
@@ -159,10 +99,9 @@ test_mode_lasts(void **state)
 	assert_int_equal(mode_in_table(), TABLE_MODE_ENFORCE);
 	assert_int_equal(ctrl_reload(&ctrl, &reason), 0);
 	assert_int_equal(mode_in_table(), TABLE_MODE_ENFORCE);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_int_equal(mode_in_table(), TABLE_MODE_ENFORCE);
-	result = ask("realm.would", json_pack("{s:s}", "realm", "lab"));
+	result = rig_must("realm.would", json_pack("{s:s}", "realm", "lab"));
 	assert_string_equal(json_string_value(json_object_get(result, "mode")), "enforce");
 	assert_string_equal(json_string_value(json_object_get(result, "why")), "a test");
 	assert_true(json_is_true(json_object_get(result, "live")));
@@ -172,8 +111,7 @@ test_mode_lasts(void **state)
 	assert_int_equal(mode_in_table(), TABLE_MODE_ENFORCE);
 	mode_set("configured");
 	assert_int_equal(mode_in_table(), TABLE_MODE_PERMISSIVE);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_int_equal(mode_in_table(), TABLE_MODE_PERMISSIVE);
 }
 
@@ -185,8 +123,7 @@ test_mode_spoilt(void **state)
 	assert_int_equal(registry_document_put(
 				 ctrl.registry, 7, MODES_KIND, "{\"mode\": 3}", "x", NULL, &reason),
 		0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_int_equal(mode_in_table(), TABLE_MODE_OBSERVE);
 }
 
@@ -250,8 +187,7 @@ test_counts(void **state)
 	for (unsigned second = 0; second < 60; second++)
 		rollout_tick(ctrl.rollout);
 	assert_int_equal(access(fixture_path("state/rollout"), F_OK), 0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_int_equal(would_all(), 15);
 	would(0, 4, VERDICT_FORBIDDEN, 7);
 	assert_int_equal(would_all(), 22);
@@ -275,10 +211,9 @@ test_mark(void **state)
 	assert_true(rollout_view(ctrl.rollout, 0).mark_us == other_us);
 	would(0, 3, VERDICT_FORBIDDEN, 2);
 	assert_nodes(1, (const uint32_t[]){3}, (const uint32_t[]){2});
-	json_decref(ask("realm.mark", json_pack("{s:s}", "realm", "lab")));
+	json_decref(rig_must("realm.mark", json_pack("{s:s}", "realm", "lab")));
 	assert_int_equal(would_all(), 0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_int_equal(would_all(), 0);
 	assert_true(rollout_view(ctrl.rollout, 1).mark_us > mark_us);
 }
@@ -294,7 +229,7 @@ test_report(void **state)
 	assert_int_equal(nodes_add(&ctrl, 1, &request, &added, &reason), 0);
 	would(0, added.node, VERDICT_FORBIDDEN, 5);
 	atomic_fetch_add(&stats_worker(shared_stats(&ctrl.shared), 1)->realms[1].proved[1], 40);
-	result = ask("realm.would", json_pack("{s:s, s:i}", "realm", "lab", "nodes", 5));
+	result = rig_must("realm.would", json_pack("{s:s, s:i}", "realm", "lab", "nodes", 5));
 	assert_int_equal(json_integer_value(json_object_get(result, "would_refuse")), 5);
 	assert_int_equal(json_integer_value(json_object_get(result, "accepted")), 40);
 	assert_int_equal(
@@ -316,16 +251,16 @@ test_spoilt_file(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		gateway_stop();
+		rig_stop();
 		fixture_write("state/rollout", texts[i], strlen(texts[i]), 0600);
-		gateway_start();
+		rig_start();
 		assert_int_equal(would_all(), 0);
 		assert_nodes(0, NULL, NULL);
 	}
 	assert_int_equal(rollout_view(ctrl.rollout, 1).mark_us, 5);
 }
 
-#define WITH_GATEWAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_GATEWAY(test) cmocka_unit_test_setup_teardown(test, setup, rig_teardown)
 
 int
 main(void)

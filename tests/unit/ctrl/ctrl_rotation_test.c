@@ -3,60 +3,18 @@
  * Rotations of a realm, step by step and back, with meters that the test fills as a dataplane would.
  * The gateway is real but for its dataplane.
  */
-#include "tests/unit/ctrl/ctrl_fixture.h"
+#include "tests/unit/ctrl/ctrl_rig.h"
 
-#include <jansson.h>
 #include <limits.h>
 #include <time.h>
 
-#include "ctrl/ctrl.h"
 #include "ctrl/drain.h"
 #include "ctrl/fold.h"
 #include "ctrl/meters.h"
 #include "ctrl/registry_epochs.h"
-#include "ctrl/verbs.h"
 
 #define NODES_MAX 300u
 #define NODES     12u
-
-static struct ctrl ctrl;
-static struct reason reason;
-
-static int
-gateway_try_start(void)
-{
-	const struct starter_config starter = {.program = "/bin/false"};
-	char text[1024];
-
-	snprintf(text, sizeof(text),
-		"run_dir: %s/run\nstate_dir: %s/state\n"
-		"users: {control: 61001, dataplane: 61002}\n"
-		"dataplane: {ring_slots: 4096, retransmit_entries: 4096, hugepages: \"no\"}\n"
-		"ports: [{name: a, driver: vdev, args: net_null0, addresses: [10.0.0.1/24]}]\n"
-		"realms: [{name: lab, id: 7, nodes_max: %u, window_bits: 64}]\n"
-		"groups: [{name: g, realms: [lab], audiences: [any], reader: {uid: 61003}}]\n",
-		fixture_dir, fixture_dir, NODES_MAX);
-	fixture_write_text("c.yaml", text);
-	memset(&ctrl, 0, sizeof(ctrl));
-	assert_int_equal(starter_fork(&ctrl.starter, &starter, &reason), 0);
-	ctrl.config = config_load(fixture_path("c.yaml"), &ctrl.caller, &reason);
-	return ctrl.config == NULL ? -EINVAL : ctrl_init(&ctrl, &reason);
-}
-
-static void
-gateway_start(void)
-{
-	if (gateway_try_start() != 0)
-		fail_msg("%s", reason.text);
-}
-
-static void
-gateway_stop(void)
-{
-	ctrl_fini(&ctrl);
-	config_destroy(ctrl.config);
-	starter_stop(&ctrl.starter);
-}
 
 static void
 nodes_add_range(unsigned first, unsigned last)
@@ -75,22 +33,13 @@ nodes_add_range(unsigned first, unsigned last)
 static int
 setup(void **state)
 {
-	const uint8_t master[32] = {9};
-
-	if (fixture_setup(state) != 0 || mkdir(fixture_path("run"), 0755) != 0 ||
-		mkdir(fixture_path("state"), 0700) != 0)
+	if (rig_dirs(state) != 0)
 		return -1;
-	fixture_write("state/lab.master", master, sizeof(master), 0600);
-	gateway_start();
+	rig_master("lab");
+	rig_config(RIG_LAB, NODES_MAX);
+	rig_start();
 	nodes_add_range(1, NODES);
 	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	gateway_stop();
-	return fixture_teardown(state);
 }
 
 static uint32_t
@@ -132,29 +81,19 @@ all_use(uint16_t epoch, uint32_t last_s)
 
 /* ---- what the admin socket would answer ---- */
 
-static int
-ask(const char *verb, json_t *args, json_t **result)
+static json_t *
+ask(const char *verb, json_t *args)
 {
-	struct verb_call call = {.ctrl = &ctrl, .args = args};
-	int error;
-
 	json_object_set_new(args, "realm", json_string("lab"));
-	error = verb_run(&call, verb);
-	reason = call.reason;
-	json_decref(args);
-	if (result != NULL)
-		*result = call.result;
-	else
-		json_decref(call.result);
-	return error;
+	return rig_call(verb, args);
 }
 
 static json_t *
 ask_good(const char *verb, json_t *args)
 {
-	json_t *result = NULL;
+	json_t *result = ask(verb, args);
 
-	if (ask(verb, args, &result) != 0)
+	if (result == NULL)
 		fail_msg("%s: %s", verb, reason.text);
 	return result;
 }
@@ -186,7 +125,8 @@ quiet(int quiet_s)
 static void
 assert_refused(const char *verb, json_t *args, int error, const char *words)
 {
-	assert_int_equal(ask(verb, args, NULL), -error);
+	assert_null(ask(verb, args));
+	assert_int_equal(reason.error, error);
 	if (strstr(reason.text, words) == NULL)
 		fail_msg("'%s' is not in '%s'", words, reason.text);
 }
@@ -343,8 +283,7 @@ test_meters_survive(void **state)
 	use_last(1, 2, 11, 700);
 	use(2, 1, 5, 600);
 	assert_int_equal(meters_save(ctrl.meters, &reason), 0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	known = meters_use(ctrl.meters, ctrl.bases[0] + 1, 2);
 	assert_int_equal(known.accepted, 11);
 	assert_int_equal(known.last_s, 700);
@@ -353,13 +292,12 @@ test_meters_survive(void **state)
 	use(2, 1, 50, 800);
 	for (unsigned i = 0; i < 2 * METERS_SLICES; i++)
 		meters_second(ctrl.meters);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_int_equal(meters_use(ctrl.meters, ctrl.bases[0] + 2, 1).accepted, 50);
 	/* One that is damaged is not used. */
-	gateway_stop();
+	rig_stop();
 	assert_int_equal(truncate(fixture_path("state/meters"), 100), 0);
-	gateway_start();
+	rig_start();
 	assert_int_equal(meters_use(ctrl.meters, ctrl.bases[0] + 2, 1).accepted, 0);
 }
 
@@ -410,8 +348,7 @@ test_steps_back(void **state)
 	json_decref(ask_good("realm.retire", json_pack("{s:i, s:b}", "quiet_s", 0, "final", 1)));
 	assert_all_in_force("3");
 	assert_refused("realm.rollback", quiet(0), ENOENT, "never comes back");
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_all_in_force("3");
 }
 
@@ -429,14 +366,14 @@ test_final_outlives_an_old_copy(void **state)
 {
 	(void)state;
 	json_decref(ask_good("realm.rotate", json_object()));
-	gateway_stop();
+	rig_stop();
 	copy("state/registry.db", "saved.db");
-	gateway_start();
+	rig_start();
 	assert_all_in_force("2 1");
 	json_decref(ask_good("realm.retire", json_pack("{s:i, s:b}", "quiet_s", 0, "final", 1)));
-	gateway_stop();
+	rig_stop();
 	copy("saved.db", "state/registry.db");
-	gateway_start();
+	rig_start();
 	assert_all_in_force("2");
 	assert_true(find(1).is_live);
 }
@@ -576,16 +513,14 @@ test_master(void **state)
 	after = key_text("n001", 1);
 	assert_string_equal(before, after);
 	free(after);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_all_in_force("2 1");
 	after = key_text("n001", 1);
 	assert_string_equal(before, after);
 	json_decref(ask_good("realm.retire", json_pack("{s:i, s:b}", "quiet_s", 0, "final", 1)));
 	assert_int_equal(secrets_master_find(&ctrl.secrets[0], first), -1);
 	assert_int_equal(unlink(fixture_path("state/lab.master")), 0);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_all_in_force("2");
 	json_decref(ask_good("realm.rotate", json_object()));
 	assert_all_in_force("3 2");
@@ -607,8 +542,7 @@ test_master_rolled_back(void **state)
 	json_decref(ask_good("realm.rollback", quiet(0)));
 	assert_string_equal(ctrl.secrets[0].fingerprint, first);
 	assert_int_equal(secrets_master_find(&ctrl.secrets[0], second), -1);
-	gateway_stop();
-	gateway_start();
+	rig_restart();
 	assert_all_in_force("1");
 	assert_string_equal(ctrl.secrets[0].fingerprint, first);
 	json_decref(ask_good("realm.rotate", json_object()));
@@ -627,22 +561,22 @@ test_master_lost(void **state)
 	snprintf(second, sizeof(second), "%s",
 		json_string_value(json_object_get(result, "master_file")));
 	json_decref(result);
-	gateway_stop();
+	rig_stop();
 	assert_int_equal(rename(fixture_path("state/lab.master"), fixture_path("away")), 0);
-	gateway_start();
+	rig_start();
 	assert_all_in_force("2");
 	assert_refused("realm.rollback", quiet(0), ENOKEY, "is not loaded");
-	gateway_stop();
+	rig_stop();
 	assert_int_equal(rename(fixture_path("away"), fixture_path("state/lab.master")), 0);
-	gateway_start();
+	rig_start();
 	assert_all_in_force("2 1");
-	gateway_stop();
+	rig_stop();
 	assert_int_equal(rename(second, fixture_path("away")), 0);
-	assert_int_not_equal(gateway_try_start(), 0);
+	assert_int_not_equal(rig_try_start(), 0);
 	assert_non_null(strstr(reason.text, "its current master secret"));
-	gateway_stop();
+	rig_stop();
 	assert_int_equal(rename(fixture_path("away"), second), 0);
-	gateway_start();
+	rig_start();
 	assert_all_in_force("2 1");
 }
 
@@ -713,7 +647,7 @@ test_fold(void **state)
 		"abcdefghijklmnopqrstuvwxyz1 and 4 more", 64);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int
 main(void)
