@@ -48,6 +48,7 @@ pythons() {
 check "format (clang-format 14)" format
 check "include arrows between folders" tests/lint/arrows.py
 check "forbidden tokens by folder" tests/lint/tokens.py
+check "every threat is attacked by a test" tests/lint/threats.py
 check "licence lines" licence
 check "shell scripts parse" shells
 check "python scripts parse" pythons
