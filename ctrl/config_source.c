@@ -15,21 +15,29 @@
 #define FILE_SIZE_MAX (1u << 20)
 #define DEPTH_MAX     32
 
+/* One line for a terminal or a log, whatever words a file has for its keys. */
+static void
+line_make(char *text)
+{
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+}
+
 int
 config_source_fail(const struct config_source *source, unsigned line, const char *where,
 	struct reason *reason, const char *format, ...)
 {
-	char text[REASON_SIZE];
+	char text[REASON_SIZE], place[128];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	for (char *c = text; *c != '\0'; c++)
-		if (*c == '\n' || *c == '\r')
-			*c = ' ';
-	return reason_set(
-		reason, EINVAL, "%.255s:%u: %.96s: %.400s", source->path, line, where, text);
+	snprintf(place, sizeof(place), "%.96s", where);
+	line_make(text);
+	line_make(place);
+	return reason_set(reason, EINVAL, "%.255s:%u: %s: %.400s", source->path, line, place, text);
 }
 
 /* Whoever may write the file decides which device and whose rings are used. */

@@ -5,6 +5,7 @@
 #include "ctrl/names.h"
 #include "ctrl/policy_explain.h"
 #include "ctrl/policy_file.h"
+#include "ctrl/policy_lint.h"
 
 static struct policy *
 parsed(const char *text)
@@ -107,6 +108,9 @@ static const struct {
 	{"rules:\n  - allow: {from: here}\n", "p.yaml:2: rules[0].allow.from: \"here\""},
 	{"rules:\n  - &a\n    allow: {}\n", "anchors and aliases"},
 	{"rules: [\n", "p.yaml:"},
+	/* A key of two lines, and one that would speak to a terminal: told in one line, as text. */
+	{"rules:\n  - allow: {\"ui\\nd\": 1}\n", "rules[0].allow.ui d: no such key"},
+	{"\"\\e[31m\": 1\n", "p.yaml:1:  [31m: no such key"},
 	{"limits:\n  - {rate: 1}\n", "limits[0]: must say whom"},
 	{"limits:\n  - {node: a, role: b, rate: 1}\n", "must say whom, by one of"},
 	{"limits:\n  - {node: a}\n", "has no rate"},
@@ -291,10 +295,46 @@ test_explain(void **state)
 	policy_destroy(policy);
 }
 
+/* ---- docs/policy.md ---- */
+
+static const char *page_path;
+
+/* Every policy on the page is one, and without a warning. */
+static void
+test_page(void **state)
+{
+	static char page[1 << 17];
+	FILE *file = fopen(page_path, "r");
+	unsigned count = 0;
+
+	(void)state;
+	assert_non_null(file);
+	page[fread(page, 1, sizeof(page) - 1, file)] = '\0';
+	fclose(file);
+	for (char *at = strstr(page, "```yaml\n"); at != NULL; at = strstr(at, "```yaml\n")) {
+		char *begin = at + strlen("```yaml\n"), *end = strstr(begin, "```");
+		struct policy_findings found;
+		struct policy *policy;
+
+		assert_non_null(end);
+		*end = '\0';
+		policy = parsed(begin);
+		assert_int_equal(policy_lint(policy, NULL, &found), 0);
+		if (found.count > 0)
+			fail_msg("%s\n%s", begin, found.items[0].text);
+		policy_findings_fini(&found);
+		policy_destroy(policy);
+		at = end + 1;
+		count++;
+	}
+	assert_true(count >= 1);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_page),
 		cmocka_unit_test(test_all_keys),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_bounds),
@@ -302,5 +342,8 @@ main(void)
 		cmocka_unit_test(test_explain),
 	};
 
+	if (argc != 2)
+		return 2;
+	page_path = argv[1];
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
