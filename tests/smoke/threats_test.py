@@ -93,10 +93,20 @@ class Ground:
     def from_ports(self, credential, count=PORTS):
         """Verdicts of the same bytes from that many ports, counted."""
         sockets = [self.lab.socket(4) for _ in range(count)]
-        for sock in sockets:
-            sock.sendto(credential, (GATEWAY4, UDP_PORT))
-        wait_for(lambda: all(self.seen(sock) for sock in sockets))
-        return dict(collections.Counter(v for sock in sockets for v in self.seen(sock)))
+
+        def is_seen():
+            """Again from whom there is no verdict of yet: what gets lost attacks nobody."""
+            for sock in sockets:
+                if not self.seen(sock):
+                    sock.sendto(credential, (GATEWAY4, UDP_PORT))
+            deadline = time.monotonic() + 1
+            while not all(map(self.seen, sockets)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            return all(map(self.seen, sockets))
+
+        wait_for(is_seen)
+        return dict(collections.Counter(min(self.seen(sock), default="nothing")
+                                        for sock in sockets))
 
     def pid(self):
         return self.lab.json("status")["dataplane"]["pid"]
@@ -106,11 +116,12 @@ class Ground:
                                  check=False).returncode
 
 
-def dataplane_kill(ground):
-    """Kills it; returns when another one runs."""
+def dataplane_kill(ground, key):
+    """Kills it; returns when another one judges."""
     pid = ground.pid()
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: ground.lab.is_running() and ground.pid() != pid)
+    wait_for(lambda: ground.genuine(key) == 0)
 
 
 # ---- captured packets ----
@@ -131,7 +142,7 @@ def captured(ground, checks, key):
         counts.update(ground.from_ports(asking, count))
         return dict(counts)
 
-    dataplane_kill(ground)
+    dataplane_kill(ground, key)
     checks.check("captured, after the dataplane was killed", again, both())
     lab.stop_daemon()
     lab.start_daemon()
@@ -331,6 +342,15 @@ def stolen_key(ground, checks, key):
     checks.check("the node itself is served", 0, ground.genuine(key))
 
 
+def is_stopped(pid):
+    """Every thread: one that still runs may take what is sent, long after kill() has returned."""
+    states = set()
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with open(path, encoding="ascii") as file:
+            states.add(file.read().rpartition(")")[2].split()[0])
+    return states == {"T"}
+
+
 def revoked_while_queued(ground, checks):
     """Credentials that wait in front of a stopped dataplane when their node is thrown out."""
     lab = ground.lab
@@ -340,6 +360,7 @@ def revoked_while_queued(ground, checks):
     checks.check("queued: the node is served", "accepted", ground.send(batch[0]))
     sock, pid = lab.socket(4), ground.pid()
     os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(pid))
     for credential in batch[1:]:
         sock.sendto(credential, (GATEWAY4, UDP_PORT))
     revoked = lab.credgate("node", "revoke", "lab", "leaver", check=False).returncode
