@@ -246,6 +246,22 @@ Try, in another terminal (as root):
       {lab.consumer_program()} watch --run-dir {lab.run_dir} --refused
   {cli} status
   {cli} node list lab
+
+Trust, while it runs:
+
+  {node} beacon {GATEWAY4} --key {key} --interval 2s &
+  {cli} members
+  {cli} realm rotate lab --why 'trying it'
+  {cli} realm drain lab
+  {cli} realm rollback lab
+  echo 'rules: [{{allow: {{uids: "1000-59999"}}}}]' | {cli} policy apply lab -
+  {node} send --key {key} {GATEWAY4} --uid 0
+  {cli} policy explain lab --node n001 --uid 0
+  {cli} realm mode lab observe
+  {node} send --key {key} {GATEWAY4} --uid 0
+  {cli} realm would lab
+  {cli} policy remove lab
+  {cli} audit show --dir {lab.state_dir}
   {cli} node revoke lab n001
 
 Load, from 64 nodes, and what became of it (docs/loadgen.md):
