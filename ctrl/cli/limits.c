@@ -7,6 +7,7 @@
 
 #include "ctrl/cli/print.h"
 #include "ctrl/cli/request.h"
+#include "ctrl/cli/stop.h"
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
@@ -33,15 +34,6 @@ struct show {
 	bool is_watch;
 	uint64_t nodes;
 };
-
-static volatile sig_atomic_t is_stopped;
-
-static void
-stop(int number)
-{
-	(void)number;
-	is_stopped = 1;
-}
 
 static int
 limits_take(struct cli *cli, void *context, int id, const char *value)
@@ -196,9 +188,8 @@ show_again(struct cli *cli, const struct show *show)
 	bool is_screen = isatty(STDOUT_FILENO) && !cli->has_json && !cli->has_tsv;
 	int code = CLI_DONE;
 
-	signal(SIGINT, stop);
-	signal(SIGTERM, stop);
-	while (!is_stopped && code == CLI_DONE) {
+	stop_catch(SA_RESTART);
+	while (!stop_is_asked() && code == CLI_DONE) {
 		if (is_screen)
 			fputs("\033[H\033[J", stdout);
 		code = show_once(cli, show);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "ctrl/cli/print.h"
 #include "ctrl/cli/request.h"
+#include "ctrl/cli/stop.h"
 #include "ctrl/cli/table.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
@@ -50,15 +50,6 @@ struct members_call {
 	uint64_t duration_us;
 	uint64_t until_us;
 };
-
-static volatile sig_atomic_t is_stopped;
-
-static void
-stop(int number)
-{
-	(void)number;
-	is_stopped = 1;
-}
 
 /* ---- options ---- */
 
@@ -395,7 +386,7 @@ event_print(struct members_call *call, const struct cg_member_event *event)
 static bool
 is_over(const struct members_call *call)
 {
-	return is_stopped || ferror(stdout) ||
+	return stop_is_asked() || ferror(stdout) ||
 	       (call->until_us != 0 && clock_mono_us() >= call->until_us);
 }
 
@@ -448,11 +439,7 @@ members_attach_again(struct members_call *call)
 static int
 members_follow(struct members_call *call)
 {
-	struct sigaction action = {.sa_handler = stop};
-
-	/* Without SA_RESTART, so that a wait ends. */
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	stop_catch(0);
 	call->until_us = call->duration_us != 0 ? clock_mono_us() + call->duration_us : 0;
 	while (!is_over(call) && call->members != NULL) {
 		if (members_walk(call, member_print, NULL) == 0)

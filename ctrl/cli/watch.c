@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <credgate/credgate.h>
 
 #include "ctrl/cli/request.h"
+#include "ctrl/cli/stop.h"
 #include "ctrl/cli/value.h"
 #include "ctrl/cli/verbs.h"
 #include "ctrl/cli/watch.h"
@@ -63,15 +63,6 @@ struct watch {
 	uint64_t count;
 	uint64_t lost;
 };
-
-static volatile sig_atomic_t is_stopped;
-
-static void
-stop(int number)
-{
-	(void)number;
-	is_stopped = 1;
-}
 
 static int
 add_source(struct watch *watch, const char *group)
@@ -306,7 +297,7 @@ print_summary(const struct watch *watch)
 static bool
 is_over(const struct watch *watch)
 {
-	return is_stopped || (watch->count_max && watch->count >= watch->count_max) ||
+	return stop_is_asked() || (watch->count_max && watch->count >= watch->count_max) ||
 	       (watch->until_us && clock_mono_us() >= watch->until_us);
 }
 
@@ -364,15 +355,12 @@ look(struct watch *watch)
 static int
 watch_all(struct watch *watch)
 {
-	struct sigaction action = {.sa_handler = stop};
 	char titles[WATCH_LINE_SIZE];
 	int code = attach_all(watch);
 
 	if (code != CLI_DONE)
 		return code;
-	/* Without SA_RESTART, so that a wait ends. */
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	stop_catch(0);
 	if (!watch->cli->has_json) {
 		watch_titles(titles, watch->is_aligned);
 		puts(titles);
