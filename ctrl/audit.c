@@ -14,6 +14,7 @@
 
 #include "ctrl/audit_scan.h"
 #include "ctrl/clock.h"
+#include "ctrl/durable.h"
 #include "ctrl/log.h"
 
 /* What stands before an event's members in every line. */
@@ -149,21 +150,6 @@ log_sync(struct audit *audit)
 
 /* ---- files ---- */
 
-static int
-dir_sync(const struct audit *audit)
-{
-	char path[PATH_MAX];
-	int fd, error = 0;
-
-	audit_path(path, audit->state_dir, AUDIT_DIR);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0)
-		error = -errno;
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
 /* The first line of a file says which one it is and what the one before ended with. */
 static int
 opening_append(struct audit *audit, const uint8_t previous[AUDIT_HASH_SIZE])
@@ -200,7 +186,7 @@ file_begin(struct audit *audit, uint32_t file)
 	if (error == 0)
 		error = log_sync(audit);
 	if (error == 0)
-		error = dir_sync(audit);
+		error = durable_name(audit->path);
 	if (error != 0)
 		goto err_fill;
 	if (old.fd >= 0)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctrl/durable.h"
+
 int
 filecheck_stat(const struct stat *st, uid_t owner, size_t size_max, char text[FILECHECK_TEXT_SIZE])
 {
@@ -83,23 +85,6 @@ filecheck_read(const char *path, uid_t owner, size_t size_max, char **bytes, siz
 /* ---- writing ---- */
 
 static int
-dir_sync(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char dir[PATH_MAX];
-	int fd, error = 0;
-
-	snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)(slash - path + 1) : 1,
-		slash != NULL ? path : ".");
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0)
-		error = -errno;
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
-static int
 bytes_write(int fd, const void *bytes, size_t size)
 {
 	ssize_t written;
@@ -124,7 +109,7 @@ filecheck_replace(const char *path, const void *bytes, size_t size, struct reaso
 	if (error == 0 && rename(temporary, path) != 0)
 		error = -errno;
 	if (error == 0)
-		error = dir_sync(path);
+		error = durable_name(path);
 	if (error == 0)
 		return 0;
 	unlink(temporary);

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctrl/durable.h"
+
 #define LINE_SIZE   64
 #define ENTRIES_MIN 1024u
 
@@ -167,21 +169,6 @@ file_check(int fd, const char *path, struct reason *reason)
 	return 0;
 }
 
-/* The name of a new file must be as durable as its lines. */
-static void
-dir_sync(const char *path)
-{
-	char dir[4096];
-	int fd;
-
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
-}
-
 static int
 file_open(struct highwater *highwater, int more_flags, struct reason *reason)
 {
@@ -238,8 +225,8 @@ highwater_create(struct highwater *highwater, struct reason *reason)
 {
 	int error = file_open(highwater, O_CREAT | O_EXCL, reason);
 
-	if (error == 0)
-		dir_sync(highwater->path);
+	if (error == 0) /* the name of a new file must be as durable as its lines */
+		durable_name(highwater->path);
 	return error;
 }
 

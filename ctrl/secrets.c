@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctrl/durable.h"
+
 /* Names a master without telling it: a key derived for this purpose only. */
 #define FINGERPRINT_CONTEXT "CGC1fpr_"
 #define FINGERPRINT_BYTES   16u /* crypto_kdf_BYTES_MIN; half of them are shown */
@@ -241,22 +243,13 @@ secrets_realm_wipe(struct secrets_realm *secrets)
 static int
 master_publish(const char *path, const char *temporary, int fd, const uint8_t *master)
 {
-	char dir[PATH_MAX];
-	int dir_fd, error = 0;
-
 	errno = 0;
 	if (write(fd, master, SECRETS_MASTER_SIZE) != (ssize_t)SECRETS_MASTER_SIZE ||
 		fsync(fd) != 0)
 		return errno != 0 ? -errno : -ENOSPC;
 	if (link(temporary, path) != 0)
 		return -errno;
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
-	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0 || fsync(dir_fd) != 0)
-		error = -errno;
-	if (dir_fd >= 0)
-		close(dir_fd);
-	return error;
+	return durable_name(path);
 }
 
 static int

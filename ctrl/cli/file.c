@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctrl/durable.h"
+
 #include "ctrl/cli/file.h"
 
 int
@@ -69,17 +71,9 @@ int
 file_sync_parent(const char *path)
 {
 	char parent[PATH_MAX];
-	int fd, status = parent_of(path, parent);
+	int status = parent_of(path, parent);
 
-	if (status)
-		return status;
-	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) != 0)
-		status = -errno;
-	close(fd);
-	return status;
+	return status ? status : durable_dir(parent);
 }
 
 static int
