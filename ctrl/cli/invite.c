@@ -98,6 +98,20 @@ names_ask(struct invitation *invitation)
 	return invitation->refused_count ? CLI_FAILED : code;
 }
 
+static int
+names_run(struct cli *cli, int (*take)(struct cli *cli, void *context, int id, const char *value),
+	struct invitation *invitation)
+{
+	int code = cli_parse(cli, take, invitation->arguments);
+
+	if (code == CLI_GO)
+		code = names_check(invitation);
+	if (code == CLI_DONE && invitation->count > 0)
+		code = cli_finish(cli, names_ask(invitation));
+	json_decref(invitation->arguments);
+	return code;
+}
+
 /* ---- node invite ---- */
 
 enum {
@@ -193,14 +207,8 @@ invite_run(struct cli *cli)
 		.verb = "node.invite",
 		.print = invite_print,
 	};
-	int code = cli_parse(cli, invite_take, invitation.arguments);
 
-	if (code == CLI_GO)
-		code = names_check(&invitation);
-	if (code == CLI_DONE && invitation.count > 0)
-		code = cli_finish(cli, names_ask(&invitation));
-	json_decref(invitation.arguments);
-	return code;
+	return names_run(cli, invite_take, &invitation);
 }
 
 const struct cli_verb verb_node_invite = {
@@ -241,14 +249,8 @@ uninvite_run(struct cli *cli)
 		.verb = "node.uninvite",
 		.print = uninvite_print,
 	};
-	int code = cli_parse(cli, NULL, NULL);
 
-	if (code == CLI_GO)
-		code = names_check(&invitation);
-	if (code == CLI_DONE && invitation.count > 0)
-		code = cli_finish(cli, names_ask(&invitation));
-	json_decref(invitation.arguments);
-	return code;
+	return names_run(cli, NULL, &invitation);
 }
 
 const struct cli_verb verb_node_uninvite = {

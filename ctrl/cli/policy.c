@@ -22,12 +22,15 @@
 
 /* ---- what changes a policy answers alike ---- */
 
+/* Takes `arguments` over; `name` is what warnings are of. */
 static int
-print_applied(struct cli *cli, json_t *result, const char *path)
+change(struct cli *cli, const char *verb, json_t *arguments, const char *name)
 {
+	json_t *result = request_once(cli, verb, request_why(cli, arguments));
+
 	if (!result)
 		return CLI_FAILED;
-	policy_text_warn(path, result);
+	policy_text_warn(name, result);
 	if (cli->has_json)
 		request_print_json(result);
 	else
@@ -115,8 +118,7 @@ apply_ask(struct cli *cli, const char *path, const char *text)
 		json_decref(arguments);
 		return code;
 	}
-	return print_applied(
-		cli, request_once(cli, "policy.apply", request_why(cli, arguments)), path);
+	return change(cli, "policy.apply", arguments, path);
 }
 
 static int
@@ -293,10 +295,8 @@ rollback_run(struct cli *cli)
 		code = arg_version(cli, 1, &version);
 	if (code != CLI_GO)
 		return code;
-	return print_applied(cli,
-		request_once(cli, "policy.rollback",
-			request_why(cli, json_pack("{s:s, s:I}", "realm", cli->argv[0], "version",
-						 (json_int_t)version))),
+	return change(cli, "policy.rollback",
+		json_pack("{s:s, s:I}", "realm", cli->argv[0], "version", (json_int_t)version),
 		cli->argv[0]);
 }
 
@@ -318,10 +318,8 @@ remove_run(struct cli *cli)
 
 	if (code != CLI_GO)
 		return code;
-	return print_applied(cli,
-		request_once(cli, "policy.remove",
-			request_why(cli, json_pack("{s:s}", "realm", cli->argv[0]))),
-		cli->argv[0]);
+	return change(
+		cli, "policy.remove", json_pack("{s:s}", "realm", cli->argv[0]), cli->argv[0]);
 }
 
 const struct cli_verb verb_policy_remove = {
