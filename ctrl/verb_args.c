@@ -80,6 +80,14 @@ verb_arg_node(struct verb_call *call, unsigned realm_index, struct registry_node
 }
 
 int
+verb_arg_realm_node(struct verb_call *call, unsigned *realm_index, struct registry_node *node)
+{
+	int error = verb_arg_realm(call, realm_index);
+
+	return error != 0 ? error : verb_arg_node(call, *realm_index, node);
+}
+
+int
 verb_name_check(struct verb_call *call, const char *name)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -157,11 +157,8 @@ run_node_rotate(struct verb_call *call)
 	struct registry_node node;
 	uint32_t until_s = UINT32_MAX;
 	unsigned realm = 0;
-	int error;
+	int error = verb_arg_realm_node(call, &realm, &node);
 
-	error = verb_arg_realm(call, &realm);
-	if (error == 0)
-		error = verb_arg_node(call, realm, &node);
 	if (error == 0)
 		error = arg_epoch(call, &request);
 	if (error == 0)
@@ -292,11 +289,8 @@ run_node_delete(struct verb_call *call)
 {
 	struct registry_node node;
 	unsigned realm = 0;
-	int error;
+	int error = verb_arg_realm_node(call, &realm, &node);
 
-	error = verb_arg_realm(call, &realm);
-	if (error == 0)
-		error = verb_arg_node(call, realm, &node);
 	if (error == 0)
 		error = nodes_delete(call->ctrl, realm, &node, &call->reason);
 	if (error != 0)
@@ -348,11 +342,8 @@ run_node_key(struct verb_call *call)
 	struct registry_node node;
 	uint32_t number = 0;
 	unsigned realm = 0;
-	int error;
+	int error = verb_arg_realm_node(call, &realm, &node);
 
-	error = verb_arg_realm(call, &realm);
-	if (error == 0)
-		error = verb_arg_node(call, realm, &node);
 	if (error == 0)
 		error = verb_arg_number(call, "epoch", 1, UINT16_MAX, &number);
 	if (error != 0)

@@ -45,11 +45,8 @@ run_node_set(struct verb_call *call)
 	struct verb_roles roles = {.count = 0};
 	struct registry_node known, node;
 	unsigned realm = 0;
-	int error;
+	int error = verb_arg_realm_node(call, &realm, &known);
 
-	error = verb_arg_realm(call, &realm);
-	if (error == 0)
-		error = verb_arg_node(call, realm, &known);
 	if (error == 0)
 		error = set_args(call, &known, &request, &roles, prefixes);
 	if (error != 0)
@@ -99,11 +96,8 @@ suspend(struct verb_call *call, bool is_suspended)
 	char note[REGISTRY_NOTE_SIZE];
 	struct registry_node node;
 	unsigned realm = 0;
-	int error;
+	int error = verb_arg_realm_node(call, &realm, &node);
 
-	error = verb_arg_realm(call, &realm);
-	if (error == 0)
-		error = verb_arg_node(call, realm, &node);
 	if (error != 0)
 		return error;
 	if (!node.is_live)

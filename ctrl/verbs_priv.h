@@ -55,6 +55,9 @@ int verb_arg_realm(struct verb_call *call, unsigned *index);
 /* The node that `name` or `node` says. */
 int verb_arg_node(struct verb_call *call, unsigned realm_index, struct registry_node *node);
 
+/* Both: the realm, and its node. */
+int verb_arg_realm_node(struct verb_call *call, unsigned *realm_index, struct registry_node *node);
+
 /* May a node be called that? */
 int verb_name_check(struct verb_call *call, const char *name);
 
