@@ -15,5 +15,10 @@ struct failure {
 __attribute__((format(printf, 3, 4))) int failure_set(
 	struct failure *failure, int error, const char *format, ...);
 
-/* One line for the operator on stderr, after the program's name. Any thread, not the hot path. */
+/*
+ * One line for the operator on stderr, after the program's name. At most NOTES_BURST at once and then
+ * one each second, so that a link that flaps or a peer that keeps connecting fills no log; the next
+ * line says how many were left out. Any thread, not the hot path.
+ */
+#define NOTES_BURST 64u
 __attribute__((format(printf, 1, 2))) void note(const char *format, ...);
