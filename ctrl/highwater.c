@@ -30,6 +30,10 @@ struct highwater {
 	struct entry *entries;
 	uint32_t capacity;
 	uint32_t count;
+	/* How it was before the last append. */
+	struct entry *before;
+	size_t before_count;
+	uint64_t before_size;
 };
 
 static uint32_t
@@ -237,6 +241,7 @@ highwater_close(struct highwater *highwater)
 		return;
 	if (highwater->fd >= 0)
 		close(highwater->fd);
+	free(highwater->before);
 	free(highwater->entries);
 	free(highwater->path);
 	free(highwater);
@@ -246,6 +251,12 @@ bool
 highwater_is_new(const struct highwater *highwater)
 {
 	return highwater->fd < 0;
+}
+
+bool
+highwater_is_empty(const struct highwater *highwater)
+{
+	return highwater->count == 0;
 }
 
 struct highwater_mark
@@ -322,6 +333,41 @@ lines_format(struct highwater *highwater, const struct highwater_line *lines, si
 	return 0;
 }
 
+/* Keeps the marks of the nodes that `lines` are about; their entries are there. */
+static int
+before_keep(struct highwater *highwater, const struct highwater_line *lines, size_t count)
+{
+	struct entry *before = calloc(count + 1, sizeof(*before));
+
+	if (before == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		before[i] = *entry_find(
+			highwater->entries, highwater->capacity, lines[i].realm, lines[i].node);
+	free(highwater->before);
+	highwater->before = before;
+	highwater->before_count = count;
+	highwater->before_size = highwater->size;
+	return 0;
+}
+
+int
+highwater_take_back(struct highwater *highwater)
+{
+	if (ftruncate(highwater->fd, (off_t)highwater->before_size) != 0 ||
+		fdatasync(highwater->fd) != 0)
+		return -errno;
+	highwater->size = highwater->before_size;
+	for (size_t i = 0; i < highwater->before_count; i++) {
+		const struct entry *before = &highwater->before[i];
+
+		entry_find(highwater->entries, highwater->capacity, before->realm, before->node)
+			->mark = before->mark;
+	}
+	highwater->before_count = 0;
+	return 0;
+}
+
 int
 highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
 	struct reason *reason)
@@ -330,7 +376,8 @@ highwater_append(struct highwater *highwater, const struct highwater_line *lines
 	size_t size;
 	int error;
 
-	if (text == NULL || lines_format(highwater, lines, count, text, &size) != 0) {
+	if (text == NULL || lines_format(highwater, lines, count, text, &size) != 0 ||
+		before_keep(highwater, lines, count) != 0) {
 		free(text);
 		return reason_set(reason, ENOMEM, "no memory for the high-water file");
 	}

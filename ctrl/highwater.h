@@ -44,6 +44,9 @@ int highwater_create(struct highwater *highwater, struct reason *reason);
 struct highwater_mark highwater_find(
 	const struct highwater *highwater, uint32_t realm, uint32_t node);
 
+/* Does the file name no node at all? */
+bool highwater_is_empty(const struct highwater *highwater);
+
 /* Is any node of the realm in the file? */
 bool highwater_has_realm(const struct highwater *highwater, uint32_t realm);
 
@@ -57,10 +60,17 @@ struct highwater_line {
 /*
  * Appends lines and makes them durable, all with one fdatasync: after a crash a first part of them
  * may be there. What is there already is not repeated. 0, or -errno with the cure: then none of them
- * holds. The other two are of one line.
+ * holds. highwater_use and highwater_shut are of one line.
  */
 int highwater_append(struct highwater *highwater, const struct highwater_line *lines, size_t count,
 	struct reason *reason);
+
+/*
+ * Takes what the last highwater_append wrote back, for what it prepared did not happen. 0, or -errno
+ * if it stays: then it holds, at the latest from the next start on.
+ */
+int highwater_take_back(struct highwater *highwater);
+
 int highwater_use(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,
 	struct reason *reason);
 int highwater_shut(struct highwater *highwater, uint32_t realm, uint32_t node, uint16_t epoch,

@@ -59,6 +59,20 @@ highwater_begin(struct registry *registry, const char *dir, struct reason *reaso
 		dir, dir);
 }
 
+/* The permission to begin anew is good for once. */
+static void
+anew_end(const struct registry *registry, const char *dir)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" REGISTRY_ANEW, dir);
+	if (unlink(path) == 0 && registry->is_new)
+		log_warning("registry",
+			"a new registry.db is begun: nodes, policies and modes of before are gone");
+	else if (errno != ENOENT && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		log_error("registry", "%s cannot be removed: %s; remove it", path, strerror(errno));
+}
+
 struct registry *
 registry_open(const char *dir, struct reason *reason)
 {
@@ -78,6 +92,7 @@ registry_open(const char *dir, struct reason *reason)
 		highwater_begin(registry, dir, reason) != 0 ||
 		registry_reconcile(registry, reason) != 0)
 		goto err;
+	anew_end(registry, dir);
 	return registry;
 
 err:
@@ -225,7 +240,9 @@ node_admit(struct registry *registry, const struct registry_request *request, ui
 		registry, request->realm, request->realm_name, NULL, id, &node, reason);
 	if (error != 0)
 		return error;
-	if (node.epoch_count == TABLE_EPOCHS_MAX)
+	/* Those that are closed for it. */
+	while (node.epoch_count > 0 &&
+		node.epochs[node.epoch_count - 1].epoch + TABLE_EPOCHS_MAX <= epoch->epoch)
 		node.epoch_count--;
 	memmove(&node.epochs[1], node.epochs, node.epoch_count * sizeof(node.epochs[0]));
 	node.epochs[0] = *epoch;
@@ -285,6 +302,19 @@ epoch_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoc
 	return registry_db_finish(registry, error, reason);
 }
 
+/*
+ * The same for a node that was not there, within the transaction that makes it: nothing of it is left
+ * if that fails, and the database has no row that the high-water file could be ahead of.
+ */
+static int
+first_epoch_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoch,
+	struct reason *reason)
+{
+	int error = highwater_use(registry->highwater, realm, id, epoch, reason);
+
+	return error != 0 ? error : registry_epoch_open(registry, realm, id, epoch, reason);
+}
+
 static int
 epoch_next(const struct registry_request *request, uint16_t used, uint16_t *epoch,
 	struct reason *reason)
@@ -335,16 +365,20 @@ int
 registry_node_add(struct registry *registry, const struct registry_request *request,
 	struct registry_node *node, struct reason *reason)
 {
+	struct registry_node known;
 	uint16_t epoch = 0;
 	uint32_t id = 0;
-	int error;
+	int error, state;
 
 	error = registry_change_begin(registry, reason);
 	if (error != 0)
 		return error;
-	error = registry_node_prepare(registry, request, &id, &epoch, reason);
+	state = registry_node_lookup(registry, request->realm, request->name, 0, &known, reason);
+	error = state < 0 ? state : registry_node_prepare(registry, request, &id, &epoch, reason);
+	if (error == 0 && state == 0)
+		error = first_epoch_open(registry, request->realm, id, epoch, reason);
 	error = registry_db_finish(registry, error, reason);
-	if (error == 0)
+	if (error == 0 && state == 1)
 		error = epoch_open(registry, request->realm, id, epoch, reason);
 	if (error == 0)
 		error = registry_node_find(
@@ -352,10 +386,9 @@ registry_node_add(struct registry *registry, const struct registry_request *requ
 	return error;
 }
 
-/* Closes the live epochs that are too old, or too many, beside `epoch`. */
 static int
-rotate_prepare(struct registry *registry, const struct registry_request *request, uint32_t until_s,
-	uint32_t *id, uint16_t *epoch, struct reason *reason)
+rotate_prepare(struct registry *registry, const struct registry_request *request, uint32_t *id,
+	uint16_t *epoch, struct reason *reason)
 {
 	struct registry_node known;
 	int error;
@@ -370,16 +403,29 @@ rotate_prepare(struct registry *registry, const struct registry_request *request
 			request->realm_name);
 	*id = known.node;
 	error = epoch_next(request, known.highest, epoch, reason);
-	if (error == 0 && *epoch > TABLE_EPOCHS_MAX)
-		error = registry_db_run(registry, reason, SQL_EPOCHS_CLOSE, "iii",
-			(int64_t)request->realm, (int64_t)*id,
-			(int64_t)(*epoch - TABLE_EPOCHS_MAX));
+	return error != 0 ? error : epoch_make(registry, request, *id, *epoch, reason);
+}
+
+/* The old ones end with the transaction that opens the new one, so that none is left without. */
+static int
+rotate_open(struct registry *registry, uint32_t realm, uint32_t id, uint16_t epoch,
+	uint32_t until_s, struct reason *reason)
+{
+	int error = highwater_use(registry->highwater, realm, id, epoch, reason);
+
 	if (error == 0)
-		error = registry_db_run(registry, reason, SQL_EPOCHS_END, "iii",
-			(int64_t)request->realm, (int64_t)*id, (int64_t)until_s);
+		error = registry_db_begin(registry, reason);
+	if (error != 0)
+		return error;
+	if (epoch > TABLE_EPOCHS_MAX)
+		error = registry_db_run(registry, reason, SQL_EPOCHS_CLOSE, "iii", (int64_t)realm,
+			(int64_t)id, (int64_t)(epoch - TABLE_EPOCHS_MAX));
 	if (error == 0)
-		error = epoch_make(registry, request, *id, *epoch, reason);
-	return error;
+		error = registry_db_run(registry, reason, SQL_EPOCHS_END, "iii", (int64_t)realm,
+			(int64_t)id, (int64_t)until_s);
+	if (error == 0)
+		error = registry_epoch_open(registry, realm, id, epoch, reason);
+	return registry_db_finish(registry, error, reason);
 }
 
 int
@@ -393,10 +439,10 @@ registry_node_rotate(struct registry *registry, const struct registry_request *r
 	error = registry_change_begin(registry, reason);
 	if (error != 0)
 		return error;
-	error = rotate_prepare(registry, request, until_s, &id, &epoch, reason);
+	error = rotate_prepare(registry, request, &id, &epoch, reason);
 	error = registry_db_finish(registry, error, reason);
 	if (error == 0)
-		error = epoch_open(registry, request->realm, id, epoch, reason);
+		error = rotate_open(registry, request->realm, id, epoch, until_s, reason);
 	if (error == 0)
 		error = registry_node_find(
 			registry, request->realm, request->realm_name, NULL, id, node, reason);

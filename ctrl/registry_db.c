@@ -2,10 +2,13 @@
 #include "ctrl/registry_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Each entry takes the database from version index to index + 1. Never change one: add. */
 static const char *const migrations[] = {
@@ -123,8 +126,8 @@ damage_say(struct registry *registry, const char *what, struct reason *reason)
 	return reason_set(reason, EBADMSG,
 		"%s is damaged: %s; stop credgated, remove registry.db-wal and registry.db-shm, "
 		"and put the newest backup of registry.db in its place (leave highwater as it is: "
-		"what was revoked since stays revoked); without a backup move registry.db* away "
-		"and add all nodes again, under new keys",
+		"what was revoked since stays revoked); without a backup move registry.db* away, "
+		"make the file " REGISTRY_ANEW " there and add all nodes and policies again",
 		sqlite3_db_filename(registry->db, "main"), what);
 }
 
@@ -316,6 +319,26 @@ registry_db_connect(struct registry *registry, const char *path, struct reason *
 	return 0;
 }
 
+/* A new database has no nodes, no policies and no modes: nobody may get there by accident. */
+static int
+db_new_check(struct registry *registry, const char *path, struct reason *reason)
+{
+	int dir_size = (int)(strrchr(path, '/') - path);
+	char anew[PATH_MAX];
+
+	registry->is_new = db_version(registry) == 0;
+	if (!registry->is_new || highwater_is_empty(registry->highwater))
+		return 0;
+	snprintf(anew, sizeof(anew), "%.*s/" REGISTRY_ANEW, dir_size, path);
+	if (faccessat(AT_FDCWD, anew, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return reason_set(reason, ENOENT,
+		"%s is gone or empty, but nodes were in it (highwater): put its newest backup "
+		"there; "
+		"without one, make the file %s and add all nodes, policies and modes again",
+		path, anew);
+}
+
 int
 registry_db_open(struct registry *registry, const char *path, struct reason *reason)
 {
@@ -323,6 +346,8 @@ registry_db_open(struct registry *registry, const char *path, struct reason *rea
 
 	if (error == 0)
 		error = db_check(registry, reason);
+	if (error == 0)
+		error = db_new_check(registry, path, reason);
 	return error != 0 ? error : db_migrate(registry, path, reason);
 }
 

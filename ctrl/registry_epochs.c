@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctrl/log.h"
 #include "ctrl/registry_priv.h"
 
 /* ---- lines for the high-water file ---- */
@@ -313,6 +314,25 @@ close_mark(struct registry *registry, uint32_t realm, uint32_t node, uint32_t he
 	return lines_write(registry, &lines, state, reason);
 }
 
+static int
+held_close(struct registry *registry, uint32_t realm, uint32_t node, uint32_t held_s,
+	uint32_t *count, struct reason *reason)
+{
+	int error = registry_db_begin(registry, reason);
+
+	if (error != 0)
+		return error;
+	error = registry_db_run(registry, reason, SQL_CLOSE_HELD, "iii", (int64_t)realm,
+		(int64_t)node, (int64_t)held_s);
+	*count = (uint32_t)sqlite3_changes(registry->db);
+	if (error == 0)
+		error = registry_db_run(registry, reason, SQL_ROTATIONS_FINAL, "i", (int64_t)realm);
+	error = registry_db_finish(registry, error, reason);
+	if (error != 0)
+		*count = 0;
+	return error;
+}
+
 int
 registry_epochs_close(struct registry *registry, uint32_t realm, uint32_t node, uint32_t held_s,
 	uint32_t *count, struct reason *reason)
@@ -322,16 +342,16 @@ registry_epochs_close(struct registry *registry, uint32_t realm, uint32_t node, 
 	*count = 0;
 	if (error == 0)
 		error = close_mark(registry, realm, node, held_s, reason);
-	if (error == 0)
-		error = registry_db_begin(registry, reason);
 	if (error != 0)
 		return error;
-	error = registry_db_run(registry, reason, SQL_CLOSE_HELD, "iii", (int64_t)realm,
-		(int64_t)node, (int64_t)held_s);
-	*count = (uint32_t)sqlite3_changes(registry->db);
-	if (error == 0)
-		error = registry_db_run(registry, reason, SQL_ROTATIONS_FINAL, "i", (int64_t)realm);
-	return registry_db_finish(registry, error, reason);
+	error = held_close(registry, realm, node, held_s, count, reason);
+	/* Else a later start would close keys that were brought back meanwhile. */
+	if (error != 0 && highwater_take_back(registry->highwater) != 0)
+		log_error("registry",
+			"keys of realm id %u are marked as closed in the high-water file and that "
+			"cannot be taken back: do not roll them back, ask again to make them final",
+			realm);
+	return error;
 }
 
 int

@@ -115,6 +115,23 @@ marks_read(struct registry *registry, struct marks *marks, struct reason *reason
 	return state;
 }
 
+/* A used epoch is in the file before it is in the database: the file was cut, or is an old copy. */
+static void
+lack_tell(const struct marks *marks)
+{
+	size_t lacking = 0;
+
+	for (size_t i = 0; i < marks->line_count; i++)
+		lacking += !marks->lines[i].is_closed;
+	if (lacking > 0)
+		log_warning("registry",
+			"the high-water file lacked %zu nodes of the database: it was cut, or is "
+			"an "
+			"old copy; they are added from the database, but what neither knows can "
+			"come back: merge the newest copy in",
+			lacking);
+}
+
 /* A crash behind a mass revocation leaves very many lines to write: all with one sync. */
 static int
 marks_reconcile(struct registry *registry, struct marks *marks, struct reason *reason)
@@ -126,6 +143,7 @@ marks_reconcile(struct registry *registry, struct marks *marks, struct reason *r
 		return reason_set(reason, ENOMEM, "no memory for the registry's nodes");
 	for (size_t i = 0; error == 0 && i < marks->count; i++)
 		error = node_reconcile(registry, marks, &marks->rows[i], reason);
+	lack_tell(marks);
 	if (error == 0)
 		error = highwater_append(
 			registry->highwater, marks->lines, marks->line_count, reason);

@@ -143,6 +143,7 @@ enum registry_statement {
 
 struct registry {
 	sqlite3 *db;
+	bool is_new; /* the database was not there, or had nothing in it */
 	struct highwater *highwater;
 	sqlite3_stmt *statements[REGISTRY_STATEMENT_COUNT];
 	struct revocations unwritten;
@@ -158,7 +159,11 @@ registry_now_s(void)
 
 /* ---- registry_db.c ---- */
 
-/* Opens or makes the database at `path`, checks every page of it and migrates. 0 or -errno. */
+/*
+ * Opens or makes the database at `path`, checks every page of it and migrates. Refuses to make one
+ * where one was (the high-water file knows its nodes), unless the file ANEW is there. 0 or -errno.
+ */
+#define REGISTRY_ANEW "registry.anew"
 int registry_db_open(struct registry *registry, const char *path, struct reason *reason);
 
 /* A further connection to a database that is open. 0 or -errno. */

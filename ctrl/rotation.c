@@ -2,9 +2,11 @@
 #include "ctrl/rotation.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "ctrl/audit.h"
 #include "ctrl/clock.h"
 #include "ctrl/fold.h"
 #include "ctrl/log.h"
@@ -231,6 +233,18 @@ nothing_to_retire(struct ctrl *ctrl, const struct rotation_ask *ask, struct reas
 		ask->node != 0 ? ask->name : realm->name);
 }
 
+/* The first of two steps cannot be taken back where the second found no room. */
+static int
+half_done(const struct rotation_done *done, struct reason *reason)
+{
+	const struct reason why = *reason;
+
+	return reason_set(reason, why.error,
+		"%u old key%s retired and refused now, but not closed for good (%.300s): ask for "
+		"--final again, or roll back",
+		done->held, done->held == 1 ? " is" : "s are", why.text);
+}
+
 int
 rotation_retire(struct ctrl *ctrl, const struct rotation_ask *ask, struct rotation_done *done,
 	struct reason *reason)
@@ -245,6 +259,8 @@ rotation_retire(struct ctrl *ctrl, const struct rotation_ask *ask, struct rotati
 	if (error == 0 && ask->is_final)
 		error = registry_epochs_close(
 			ctrl->registry, realm, ask->node, UINT32_MAX, &done->closed, reason);
+	if (error != 0 && done->held > 0)
+		error = half_done(done, reason);
 	if (error == 0 && done->held + done->closed == 0)
 		error = nothing_to_retire(ctrl, ask, reason);
 	if (error == 0 && done->closed > 0)
@@ -403,6 +419,16 @@ rotation_rollback(struct ctrl *ctrl, const struct rotation_ask *ask, struct rota
 /* ---- what happens by itself ---- */
 
 static void
+due_note(struct ctrl *ctrl, uint32_t realm, uint32_t count)
+{
+	log_info("rotation", "%u retired keys of realm id %u are closed for good", count, realm);
+	audit_note(ctrl->audit, "realm.retire.final",
+		"retired keys are closed when their time is over",
+		json_pack(
+			"{s:I, s:I}", "realm_id", (json_int_t)realm, "closed", (json_int_t)count));
+}
+
+static void
 due_close(struct ctrl *ctrl, uint32_t realm, uint32_t held_s)
 {
 	struct reason reason;
@@ -413,8 +439,7 @@ due_close(struct ctrl *ctrl, uint32_t realm, uint32_t held_s)
 		log_error("rotation", "retired keys of realm id %u cannot be made final: %s", realm,
 			reason.text);
 	else
-		log_info("rotation", "%u retired keys of realm id %u are closed for good", count,
-			realm);
+		due_note(ctrl, realm, count);
 	for (unsigned i = 0; error == 0 && i < ctrl->config->realm_count; i++)
 		if (realm_of(ctrl, i)->id == realm)
 			masters_sweep(ctrl, i);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "ctrl/registry.h"
+#include "ctrl/registry_epochs.h"
 
 #define REALM 7u
 
@@ -261,7 +262,15 @@ test_database_lost(void **state)
 	assert_int_equal(add(registry, "a", &node), 0);
 	registry_close(registry);
 	assert_int_equal(unlink(fixture_path("registry.db")), 0);
+	/* Neither lost nor cut to nothing is it begun anew by itself. */
+	for (int i = 0; i < 2; i++) {
+		assert_null(registry_open(fixture_dir, &reason));
+		assert_non_null(strstr(reason.text, "registry.db is gone or empty"));
+		assert_int_equal(truncate(fixture_path("registry.db"), 0), 0);
+	}
+	fixture_write("registry.anew", "", 0, 0600);
 	registry = open_registry();
+	assert_int_equal(access(fixture_path("registry.anew"), F_OK), -1);
 	assert_true(registry_realm_is_used(registry, REALM));
 	assert_false(registry_realm_is_used(registry, REALM + 1));
 	assert_int_equal(add(registry, "b", &node), 0);
@@ -618,6 +627,7 @@ full_child(void)
 	struct rlimit limit = {0, RLIM_INFINITY};
 	struct registry_node node;
 	struct stat st;
+	const struct registry_request rotation = request_for("a");
 	int error;
 
 	if (add(registry, "a", &node) != 0 || stat(fixture_path("highwater"), &st) != 0)
@@ -629,10 +639,16 @@ full_child(void)
 	error = add(registry, "b", &node);
 	if (error == 0 || strstr(reason.text, "nothing was changed") == NULL)
 		return 3;
+	if (find(registry, "b", &node) == 0)
+		return 6; /* not even as a node without a key */
+	if (registry_node_rotate(registry, &rotation, 1, &node, &reason) == 0)
+		return 7;
 	limit.rlim_cur = RLIM_INFINITY;
 	setrlimit(RLIMIT_FSIZE, &limit);
 	if (find(registry, "a", &node) != 0 || !node.is_live)
 		return 4;
+	if (node.epoch_count != 1 || node.epochs[0].not_after_s != UINT32_MAX)
+		return 8; /* the old key ends with the new one's beginning only */
 	/* Room again: it works, and the number that was lost is not used. */
 	return add(registry, "b", &node) == 0 && node.is_live ? 0 : 5;
 }
@@ -649,6 +665,36 @@ test_disk_full(void **state)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	registry_close(open_registry());
+}
+
+/* What could not be made final can be brought back, and stays so over a restart. */
+static void
+test_final_fails(void **state)
+{
+	struct registry *registry = open_registry();
+	const struct registry_request rotation = request_for("a");
+	struct registry_node node;
+	uint32_t count;
+	sqlite3 *other;
+
+	(void)state;
+	assert_int_equal(add(registry, "a", &node), 0);
+	assert_int_equal(registry_node_rotate(registry, &rotation, UINT32_MAX, &node, &reason), 0);
+	assert_int_equal(registry_epochs_hold(registry, REALM, 0, 0, &count, &reason), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(sqlite3_open(fixture_path("registry.db"), &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_not_equal(
+		registry_epochs_close(registry, REALM, 0, UINT32_MAX, &count, &reason), 0);
+	assert_int_equal(count, 0);
+	sqlite3_close(other);
+	assert_int_equal(registry_epochs_restore(registry, REALM, 0, &count, &reason), 0);
+	assert_int_equal(count, 1);
+	registry_close(registry);
+	registry = open_registry();
+	assert_int_equal(find(registry, "a", &node), 0);
+	assert_int_equal(node.epoch_count, 2);
+	registry_close(registry);
 }
 
 /* ---- many ---- */
@@ -701,6 +747,7 @@ main(void)
 		TEST(test_second_credgated),
 		TEST(test_newer_database),
 		TEST(test_killed),
+		TEST(test_final_fails),
 		TEST(test_disk_full),
 		TEST(test_walk),
 	};
