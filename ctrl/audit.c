@@ -37,8 +37,9 @@ struct audit {
 	int anchor_fd;
 	off_t size; /* as it must be: nobody else writes */
 	struct audit_place last;
-	bool is_dirty; /* lines or anchor are not yet durable */
-	bool is_torn;  /* a line written in part is still to be cut off */
+	bool is_dirty;       /* lines or anchor are not yet durable */
+	bool is_torn;        /* a line written in part is still to be cut off */
+	bool follows_damage; /* the file that is begun says so, for ever */
 	STAILQ_HEAD(, waiting) waiting;
 	unsigned waiting_count;
 	uint64_t lost;    /* lines that found no place to wait */
@@ -158,8 +159,8 @@ opening_append(struct audit *audit, const uint8_t previous[AUDIT_HASH_SIZE])
 
 	sodium_bin2hex(hex, sizeof(hex), previous, AUDIT_HASH_SIZE);
 	snprintf(members, sizeof(members),
-		"\"event\":\"file\",\"file\":%" PRIu32 ",\"previous\":\"%s\"", audit->last.file,
-		hex);
+		"\"event\":\"file\",\"file\":%" PRIu32 ",\"previous\":\"%s\"%s", audit->last.file,
+		hex, audit->follows_damage ? ",\"damaged\":true" : "");
 	return line_append(audit, clock_real_us(), members);
 }
 
@@ -542,13 +543,14 @@ dir_make(const char *path, struct reason *reason)
 
 /* A log without its key cannot be continued, and must not be silently begun anew. */
 static int
-key_load(struct audit *audit, bool has_files, struct reason *reason)
+key_load(struct audit *audit, bool has_files, bool *has_key, struct reason *reason)
 {
 	char path[PATH_MAX];
 	int error;
 
 	audit_path(path, audit->state_dir, AUDIT_KEY_NAME);
 	error = audit_key_read(audit->key, path, geteuid(), reason);
+	*has_key = error == 0;
 	if (error != -ENOENT)
 		return error;
 	if (has_files)
@@ -633,14 +635,15 @@ empty_file_remove(const struct audit *audit, uint32_t file)
 	return unlink(path) == 0 ? 0 : -errno;
 }
 
+/* `has_key`: the key was there, so there was a log. */
 static int
-log_continue(struct audit *audit, uint32_t newest, struct reason *reason)
+log_continue(struct audit *audit, uint32_t newest, bool has_key, struct reason *reason)
 {
 	struct audit_scan scan;
 	int error = newest_scan(audit, &scan, newest, reason);
 
 	if (error == 0 && newest != 0 && scan.lines == 0 && empty_file_remove(audit, newest) == 0)
-		return log_continue(audit, newest - 1, reason);
+		return log_continue(audit, newest - 1, has_key, reason);
 	if (error == 0 && scan.problems == 0 && scan.lines > 0) {
 		error = file_continue(audit, &scan, newest, reason);
 		if (error == 0 && scan.torn > 0)
@@ -648,12 +651,14 @@ log_continue(struct audit *audit, uint32_t newest, struct reason *reason)
 				json_pack("{s:I}", "bytes", (json_int_t)scan.torn));
 	} else if (error == 0) {
 		place_take(audit, &scan, newest);
-		if (scan.problems > 0 || (scan.has_anchor && newest == 0))
+		if (scan.problems > 0 || (newest == 0 && (scan.has_anchor || has_key)))
 			alarm_raise(audit,
 				"the audit log is not as it was left: run credgate audit verify; a "
 				"new file "
 				"was begun");
+		audit->follows_damage = audit->alarm[0] != '\0';
 		error = file_begin(audit, audit->last.file + 1);
+		audit->follows_damage = false;
 		if (error != 0)
 			*reason = audit->failure;
 	}
@@ -665,12 +670,18 @@ static int
 anchor_open(struct audit *audit, struct reason *reason)
 {
 	char path[PATH_MAX];
+	struct stat st;
 
 	audit_path(path, audit->state_dir, AUDIT_ANCHOR_NAME);
-	audit->anchor_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-	if (audit->anchor_fd >= 0)
-		return 0;
-	return reason_set(reason, errno, "%s: %s; check owner and disk", path, strerror(errno));
+	audit->anchor_fd = open(
+		path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+	if (audit->anchor_fd < 0 || fstat(audit->anchor_fd, &st) != 0)
+		return reason_set(
+			reason, errno, "%s: %s; check owner and disk", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return reason_set(reason, EINVAL,
+			"%s is no regular file; remove it, and run credgate audit verify", path);
+	return 0;
 }
 
 struct audit *
@@ -678,6 +689,7 @@ audit_open(const char *state_dir, const struct audit_limits *limits, struct reas
 {
 	struct audit *audit = calloc(1, sizeof(*audit));
 	uint32_t oldest, newest;
+	bool has_key = false;
 	char path[PATH_MAX];
 	int error;
 
@@ -702,12 +714,12 @@ audit_open(const char *state_dir, const struct audit_limits *limits, struct reas
 	if (error == 0)
 		error = audit_files(state_dir, &oldest, &newest, reason);
 	if (error == 0)
-		error = key_load(audit, newest != 0, reason);
+		error = key_load(audit, newest != 0, &has_key, reason);
 	if (error == 0)
 		error = anchor_open(audit, reason);
 	if (error == 0) {
 		sodium_mprotect_readonly(audit->key);
-		error = log_continue(audit, newest, reason);
+		error = log_continue(audit, newest, has_key, reason);
 	}
 	if (error == 0)
 		return audit;

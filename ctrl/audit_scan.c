@@ -96,6 +96,8 @@ own_event_note(struct audit_scan *scan, const struct spot *spot, const char *bod
 	} else if (file != spot->file) {
 		problem(scan, spot, "this is file %" PRIu32 ", under another name", file);
 	}
+	if (json_is_true(json_object_get(object, "damaged")))
+		scan->damaged_file = spot->file;
 	json_decref(object);
 }
 
@@ -364,6 +366,20 @@ end_check(struct audit_scan *scan, const char *state_dir)
 			scan->anchor.seq);
 }
 
+/* Lines that were removed with the anchor are known to whoever found that at a start, and no other. */
+static void
+damage_check(struct audit_scan *scan, const char *state_dir)
+{
+	char path[PATH_MAX];
+	struct spot spot = {.path = path, .file = scan->damaged_file, .line = 1};
+
+	audit_file_path(path, state_dir, scan->damaged_file);
+	if (scan->damaged_file != 0)
+		problem(scan, &spot,
+			"credgated began this file because the log before it was not as it was "
+			"left");
+}
+
 int
 audit_scan_all(struct audit_scan *scan, const char *state_dir, struct reason *reason)
 {
@@ -393,6 +409,7 @@ audit_scan_all(struct audit_scan *scan, const char *state_dir, struct reason *re
 		}
 	}
 	scan->unknown += scan->asked != 0;
+	damage_check(scan, state_dir);
 	audit_path(path, state_dir, AUDIT_DIR);
 	beginning_check(scan, path);
 	end_check(scan, state_dir);

@@ -31,6 +31,7 @@ struct audit_scan {
 	bool is_anchor_met;
 	bool has_previous;     /* `last` is the line before */
 	uint64_t asked;        /* without an outcome so far */
+	uint32_t damaged_file; /* the newest that was begun because those before were damaged */
 	uint32_t removed_file; /* newest whose removal is recorded */
 	uint8_t removed_hash[AUDIT_HASH_SIZE];
 	uint8_t first_previous[AUDIT_HASH_SIZE];

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctrl/log.h"
@@ -355,13 +356,19 @@ realm_take(struct rollout *rollout, const json_t *json)
 static void
 file_read(struct rollout *rollout)
 {
-	json_error_t error;
-	json_t *json, *realm;
+	json_error_t error = {.text = "not a file of ours"};
+	json_t *json = NULL, *realm;
+	struct stat st;
 	size_t i;
+	int fd;
 
-	if (access(rollout->path, F_OK) != 0 && errno == ENOENT)
+	fd = open(rollout->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
 		return;
-	json = json_load_file(rollout->path, 0, &error);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		json = json_loadfd(fd, 0, &error);
+	if (fd >= 0)
+		close(fd);
 	if (json_integer_value(json_object_get(json, "version")) != FILE_VERSION)
 		log_warning("rollout",
 			"%s cannot be read (%s): what would have been refused is counted anew",

@@ -534,6 +534,49 @@ test_damaged_log_raises_an_alarm_at_start(void **state)
 	assert_found("lines 8 to 11 are missing", 1);
 }
 
+/* Who takes lines and anchor gets no log that is whole at the next start. */
+static void
+test_damage_is_told_for_ever(void **state)
+{
+	struct audit *audit = log_open(&plenty);
+	char *text;
+
+	(void)state;
+	changes(audit, 5);
+	audit_close(audit);
+	text = fixture_read(file_name(1));
+	file_put(1, text, (size_t)(line_at(text, 8) - text));
+	free(text);
+	unlink(fixture_path(AUDIT_ANCHOR_NAME));
+	for (int i = 0; i < 2; i++) {
+		audit = log_open(&plenty);
+		changes(audit, 2);
+		audit_close(audit);
+		assert_found("because the log before it was not as it was left", 1);
+	}
+	/* All files, too. */
+	unlink(fixture_path(file_name(1)));
+	unlink(fixture_path(file_name(2)));
+	unlink(fixture_path(AUDIT_ANCHOR_NAME));
+	audit = log_open(&plenty);
+	assert_non_null(strstr(alarm_of(audit), "not as it was left"));
+	audit_close(audit);
+	assert_found("because the log before it was not as it was left", 1);
+}
+
+static void
+test_anchor_is_a_file(void **state)
+{
+	struct reason reason;
+
+	(void)state;
+	audit_close(log_open(&plenty));
+	unlink(fixture_path(AUDIT_ANCHOR_NAME));
+	assert_int_equal(mkfifo(fixture_path(AUDIT_ANCHOR_NAME), 0600), 0);
+	assert_null(audit_open(fixture_dir, &plenty, &reason));
+	assert_non_null(strstr(reason.text, AUDIT_ANCHOR_NAME));
+}
+
 static void
 test_damage_while_it_runs_raises_an_alarm(void **state)
 {
@@ -664,6 +707,8 @@ main(void)
 		TEST(test_torn_line),
 		TEST(test_unknown_outcome),
 		TEST(test_damaged_log_raises_an_alarm_at_start),
+		TEST(test_damage_is_told_for_ever),
+		TEST(test_anchor_is_a_file),
 		TEST(test_damage_while_it_runs_raises_an_alarm),
 		TEST(test_full_disk_refuses_all_but_revocations),
 		TEST(test_key_and_directory_are_checked),
