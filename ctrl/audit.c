@@ -656,7 +656,8 @@ log_continue(struct audit *audit, uint32_t newest, bool has_key, struct reason *
 				"the audit log is not as it was left: run credgate audit verify; a "
 				"new file "
 				"was begun");
-		audit->follows_damage = audit->alarm[0] != '\0';
+		/* With an anchor the chain itself tells, until what is missing is put back. */
+		audit->follows_damage = audit->alarm[0] != '\0' && !scan.has_anchor;
 		error = file_begin(audit, audit->last.file + 1);
 		audit->follows_damage = false;
 		if (error != 0)
