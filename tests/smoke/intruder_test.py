@@ -216,22 +216,53 @@ def close_all(objects):
             os.close(fd)
 
 
+class Object:
+    """One memfd that a dataplane may write, as it was before it was spoilt."""
+
+    def __init__(self, name, fd):
+        size = os.fstat(fd).st_size
+        self.view = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self.is_ring = name in ("credgate-delivery", "credgate-refusals")
+        self.size, self.head = size, self.view[:64]
+
+    def mend(self):
+        """Far enough that readers attach: the line that is checked then, and for rings an empty one."""
+        self.view[:64] = self.head
+        if self.is_ring:
+            self.view[RING_RESERVED:RING_RESERVED + 16] = struct.pack("=QQ", 0, 0)
+
+    def noise(self, noise, kind):
+        if kind == 0:
+            self.view[64:] = b"\xff" * (self.size - 64)
+        elif kind == 1:
+            for _ in range(20000):
+                at = noise.randrange(self.size // 8) * 8
+                self.view[at:at + 8] = struct.pack("=Q", 1 << noise.randrange(64))
+        else:
+            self.view[:] = noise.randbytes(self.size)
+
+    def forge(self, noise):
+        """A ring full of records that are where they say, and otherwise of any content and size."""
+        count = min(struct.unpack_from("=I", self.head, 12)[0], FORGED_RECORDS)
+        slots = bytearray(noise.randbytes(64 * count))
+        for position in range(count):
+            struct.pack_into("=I", slots, 64 * position, position + 1)
+            if position % 2 == 0:
+                struct.pack_into("=H", slots, 64 * position + 58, noise.randrange(1137))
+        self.view[4096:4096 + len(slots)] = bytes(slots)
+        self.view[RING_RESERVED:RING_RESERVED + 16] = struct.pack("=QQ", count, count)
+
+
+RING_RESERVED, FORGED_RECORDS = 64, 8000
+
+
 def rubbish_write(objects, noise, number):
-    """All that a dataplane may write, written over: with noise, with ones, here and there."""
-    for name in WRITABLE:
-        for fd in objects[name]:
-            size = os.fstat(fd).st_size
-            # A ring's first line is checked when it is attached; now and then it is left alone.
-            keep = 64 if number % 3 == 0 else 0
-            with mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as view:
-                if number % 4 == 3:
-                    view[keep:] = b"\xff" * (size - keep)
-                elif number % 4 == 2:
-                    for _ in range(20000):
-                        at = noise.randrange(keep // 8, size // 8) * 8
-                        view[at:at + 8] = struct.pack("=Q", 1 << noise.randrange(64))
-                else:
-                    view[keep:] = noise.randbytes(size - keep)
+    """Into all that a dataplane may write: noise, ones, single bits, well-formed nonsense."""
+    for one in objects:
+        if one.is_ring and number % 2 == 0:
+            one.forge(noise)
+        else:
+            one.noise(noise, number // 2 % 3)
 
 
 def questions(lab, number):
@@ -247,10 +278,13 @@ def questions(lab, number):
 
 def metrics_end(lab):
     """Whether metrics come whole."""
-    with lab.connect(9475, b"GET /metrics HTTP/1.0\r\n\r\n") as sock:
-        text = b""
-        while part := sock.recv(65536):
-            text += part
+    text = b""
+    try:
+        with lab.connect(9475, b"GET /metrics HTTP/1.0\r\n\r\n") as sock:
+            while part := sock.recv(65536):
+                text += part
+    except OSError:
+        return False
     return text.endswith(b"# EOF\n")
 
 
@@ -275,12 +309,16 @@ class Reader:
 
 def rubbish(lab, checks, key):
     pid, noise = lab.daemon.pid, random.Random(4)
-    objects = shared_objects(lab)
-    answered, killed, metrics = set(), 0, set()
+    opened = shared_objects(lab)
+    objects = [Object(name, fd) for name in WRITABLE for fd in opened[name]]
+    answered, killed, metrics, attached = set(), 0, set(), set()
     for number in range(RUBBISH_ROUNDS):
+        for one in objects:
+            one.mend()
         readers = [Reader(lab, "watch", "--group", "jobs"), Reader(lab, "watch", "--refused"),
                    Reader(lab, "members", "--watch")]
-        time.sleep(0.1)
+        time.sleep(0.3)
+        attached.add(tuple(reader.process.poll() for reader in readers))
         rubbish_write(objects, noise, number)
         answered |= {(arguments, code) for arguments, code in questions(lab, number)
                      if code not in (0, 1, 3)}
@@ -291,10 +329,11 @@ def rubbish(lab, checks, key):
     checks.check("rubbish in all that a dataplane writes: every question is answered", set(),
                  answered)
     checks.check("rubbish: metrics come whole", {True}, metrics)
+    checks.check("rubbish: consumers are there to read it", {(None, None, None)}, attached)
     checks.check("rubbish: no consumer dies of it", 0, killed)
     checks.check("rubbish: credgated is the same process, and well", (None, pid),
                  (lab.daemon.poll(), lab.json("status")["gateway"]["pid"]))
-    close_all(objects)
+    close_all(opened)
     lab.stop_daemon()
     windows = os.path.join(lab.state_dir, "windows")
     if os.path.exists(windows):
