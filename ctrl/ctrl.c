@@ -184,7 +184,7 @@ ctrl_policy_set(struct ctrl *ctrl)
 	free(policy);
 }
 
-/* What decides beside the keys: modes and white lists, shares of limits, and what is counted. */
+/* What decides beside the keys: modes and whitelists, shares of limits, and what is counted. */
 static int
 limits_begin(struct ctrl *ctrl, struct reason *reason)
 {
@@ -202,7 +202,7 @@ limits_begin(struct ctrl *ctrl, struct reason *reason)
 		limits_create(ctrl->base, rollout.meters, rollout.stats, rollout.worker_count);
 	ctrl->whitelists = whitelists_create(ctrl->registry, ctrl->caller.uid);
 	if (ctrl->rollout == NULL || ctrl->limits == NULL || ctrl->whitelists == NULL)
-		return reason_set(reason, ENOMEM, "no memory for limits and white lists");
+		return reason_set(reason, ENOMEM, "no memory for limits and whitelists");
 	if (modes_load(&ctrl->modes, ctrl->config, ctrl->registry, reason) != 0)
 		return -EIO;
 	if (whitelists_load(ctrl->whitelists, ctrl->config, reason) != 0)
@@ -504,7 +504,7 @@ whitelist_faults_note(struct ctrl *ctrl)
 	}
 }
 
-/* A white list that is another now. */
+/* A whitelist that is another now. */
 static void
 whitelists_due(struct ctrl *ctrl)
 {

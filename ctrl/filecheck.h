@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Files that decide who is trusted: configuration, policies, white lists, signatures. What somebody
+ * Files that decide who is trusted: configuration, policies, whitelists, signatures. What somebody
  * else could have written is refused, not warned about.
  */
 

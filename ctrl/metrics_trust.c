@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whom the gateway trusts: members, limits, white lists, and the log of who changed that. */
+/* Whom the gateway trusts: members, limits, whitelists, and the log of who changed that. */
 #include "ctrl/metrics_priv.h"
 
 #include "ctrl/audit.h"
@@ -63,13 +63,13 @@ metrics_limits_write(struct metrics_text *text, const struct ctrl *ctrl)
 	}
 }
 
-/* ---- white lists ---- */
+/* ---- whitelists ---- */
 
 void
 metrics_whitelists_write(struct metrics_text *text, const struct ctrl *ctrl)
 {
 	static const struct metrics_family names = {"credgate_whitelist_nodes", METRICS_GAUGE, NULL,
-		"names on the realm's white list in force; none for a realm without one"};
+		"names on the realm's whitelist in force; none for a realm without one"};
 	static const struct metrics_family good = {"credgate_whitelist_good", METRICS_GAUGE, NULL,
 		"1 if the list in force is the file's; 0: the file is bad and the last good list "
 		"stays"};

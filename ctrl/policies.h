@@ -29,7 +29,7 @@ int policies_begin(struct ctrl *ctrl, struct reason *reason);
 void policies_end(struct ctrl *ctrl);
 
 /*
- * Compiles everything again, as modes, audiences, white lists and states are now, and gives each node
+ * Compiles everything again, as modes, audiences, whitelists and states are now, and gives each node
  * its class. 0, or -errno with the one line: then nothing changed. The caller asks for the uptake.
  */
 int policies_refresh(struct ctrl *ctrl, struct reason *reason);

@@ -18,7 +18,7 @@
 
 /* Classes that every image has. */
 #define POLICY_CLASS_FREE 0u /* no rules, no limits */
-#define POLICY_CLASS_DENY 1u /* suspended, or not on the white list: FORBIDDEN in every mode */
+#define POLICY_CLASS_DENY 1u /* suspended, or not on the whitelist: FORBIDDEN in every mode */
 
 struct policy_image;
 
@@ -28,7 +28,7 @@ struct policy_subject {
 	const char *const *roles;
 	unsigned role_count;
 	bool is_suspended;
-	bool is_unlisted; /* the realm has a white list, and it is not on it */
+	bool is_unlisted; /* the realm has a whitelist, and it is not on it */
 };
 
 /* A limit that nodes share, under its index in the rules. */

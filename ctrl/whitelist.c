@@ -113,7 +113,7 @@ text_keep(struct whitelists *lists, struct whitelist *list, const char *text)
 		list->kept = list->digest;
 	else
 		log_error(list->realm,
-			"the white list is in force, but a restart would not know it if the file "
+			"the whitelist is in force, but a restart would not know it if the file "
 			"is bad then: %s",
 			reason.text);
 }
@@ -131,7 +131,7 @@ text_drop(struct whitelists *lists, uint32_t realm_id, const char *realm)
 	free(document.text);
 	if (registry_document_put(lists->registry, realm_id, WHITELIST_KIND, NULL, "configuration",
 		    NULL, &reason) != 0)
-		log_error(realm, "the old white list is not forgotten: %s", reason.text);
+		log_error(realm, "the old whitelist is not forgotten: %s", reason.text);
 }
 
 /* As it was at the last run. */
@@ -191,10 +191,10 @@ fault_note(struct whitelist *list, const struct reason *reason)
 	snprintf(list->fault, sizeof(list->fault), "%s", reason->text);
 	if (list->has_names)
 		log_error(list->realm,
-			"white list: %s; the last good list, of %u names, stays in force",
+			"whitelist: %s; the last good list, of %u names, stays in force",
 			list->fault, list->names.count);
 	else
-		log_error(list->realm, "white list: %s; nobody may speak until it is good",
+		log_error(list->realm, "whitelist: %s; nobody may speak until it is good",
 			list->fault);
 }
 
@@ -218,7 +218,7 @@ file_take(struct whitelists *lists, struct whitelist *list, struct reason *reaso
 		return error;
 	}
 	if (list->failed_us != 0)
-		log_info(list->realm, "white list: %s is good again", list->path);
+		log_info(list->realm, "whitelist: %s is good again", list->path);
 	list->failed_us = 0;
 	return 0;
 }
@@ -316,7 +316,7 @@ realm_check(struct whitelists *lists, unsigned index, const struct config_realm 
 	error = has_names ? 0 : file_check(lists, realm, &why);
 	if (error != 0)
 		return reason_set(reason, -error,
-			"realm %s: white list: %.500s; there is no earlier list to go on with",
+			"realm %s: whitelist: %.500s; there is no earlier list to go on with",
 			realm->name, why.text);
 	return 0;
 }

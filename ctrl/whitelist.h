@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * White lists: the file that `whitelist` of a realm names says which of its nodes may speak at all.
+ * Whitelists: the file that `whitelist` of a realm names says which of its nodes may speak at all.
  * No such key: everybody; an empty file: nobody. A file that cannot be read, that others could have
  * written or that makes no sense changes nothing: the last good list stays in force, also over a
  * restart, and the log says so until it is mended. docs/rollout.md.

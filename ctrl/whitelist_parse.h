@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The text of a white list: a name or range (ctrl/names.h) per line, '#' begins a comment. */
+/* The text of a whitelist: a name or range (ctrl/names.h) per line, '#' begins a comment. */
 
 #include "ctrl/name_set.h"
 #include "ctrl/reason.h"

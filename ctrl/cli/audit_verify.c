@@ -111,8 +111,8 @@ verify_print(const struct audit_scan *scan)
 		       " were not checked: that needs the key of an older file (--key)\n",
 			scan->unchecked_file);
 	if (scan->unknown > 0)
-		printf("%" PRIu64 " changes were asked for and their outcome is unknown: credgated "
-		       "ended\n",
+		printf("changes that were asked for and whose outcome is unknown, for credgated "
+		       "ended: %" PRIu64 "\n",
 			scan->unknown);
 	if (scan->torn > 0)
 		printf("the last line is torn: it is being written, or credgated ended while it "
@@ -121,7 +121,8 @@ verify_print(const struct audit_scan *scan)
 		printf("and %" PRIu64 " more\n", scan->problems - PROBLEMS_TOLD_MAX);
 	print_date_time(time, scan->last_time_us);
 	if (scan->problems > 0)
-		printf("NOT as it was written: %" PRIu64 " places\n", scan->problems);
+		printf("NOT as it was written, in %" PRIu64 " place%s\n", scan->problems,
+			scan->problems == 1 ? "" : "s");
 	else
 		printf("good: %" PRIu64 " lines in files %" PRIu32 " to %" PRIu32
 		       ", the last is %" PRIu64 " of %.19s\n",

@@ -34,11 +34,13 @@ change(struct cli *cli, const char *verb, json_t *arguments, const char *name)
 	if (cli->has_json)
 		request_print_json(result);
 	else
-		printf("%s: version %" PRIu64 " is in force on workers: %" PRIu64
-		       "; rules: %" PRIu64 ", limits: %" PRIu64 ", mode %s\n",
+		printf("%s: version %" PRIu64 " is in force on %" PRIu64
+		       " worker%s; rules: %" PRIu64 ", limits: %" PRIu64 ", mode %s\n",
 			request_text(result, "realm"), request_number(result, "version"),
-			request_number(result, "workers"), request_number(result, "rules"),
-			request_number(result, "limits"), request_text(result, "mode"));
+			request_number(result, "workers"),
+			request_number(result, "workers") == 1 ? "" : "s",
+			request_number(result, "rules"), request_number(result, "limits"),
+			request_text(result, "mode"));
 	json_decref(result);
 	return cli_finish(cli, CLI_DONE);
 }

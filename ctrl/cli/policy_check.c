@@ -36,8 +36,9 @@ check_print(struct cli *cli, const char *path, const struct policy *policy,
 	const struct policy_findings *found, const char *error)
 {
 	if (cli->has_json) {
-		json_t *result = json_pack("{s:s, s:b, s:o}", "file", path, "ok",
-			policy && found->count == 0, "findings", policy_text_json(found));
+		json_t *result =
+			json_pack("{s:s, s:b, s:i, s:o}", "file", path, "ok", policy != NULL,
+				"warnings", (int)found->count, "findings", policy_text_json(found));
 
 		if (error)
 			json_object_set_new(result, "error", json_string(error));

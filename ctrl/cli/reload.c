@@ -19,9 +19,10 @@ reload_run(struct cli *cli)
 		request_print_json(result);
 	else
 		printf("taken again: realms %" PRIu64 ", groups %" PRIu64 "; generation %" PRIu64
-		       " of the tables is in force on workers: %" PRIu64 "\n",
+		       " of the tables is in force on %" PRIu64 " worker%s\n",
 			request_number(result, "realms"), request_number(result, "groups"),
-			request_number(result, "generation"), request_number(result, "workers"));
+			request_number(result, "generation"), request_number(result, "workers"),
+			request_number(result, "workers") == 1 ? "" : "s");
 	json_decref(result);
 	return cli_finish(cli, CLI_DONE);
 }

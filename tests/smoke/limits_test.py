@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""White lists, roll-out modes and rate limits on the real programs: who may speak, what a mode
+"""Whitelists, roll-out modes and rate limits on the real programs: who may speak, what a mode
 advises and counts, and that only what is accepted takes a token."""
 
 import base64
@@ -20,7 +20,7 @@ TAG_BYTE = -1
 
 
 class Ground:
-    """A lab whose realm has a white list, with two workers, and every node's key."""
+    """A lab whose realm has a whitelist, with two workers, and every node's key."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -134,31 +134,31 @@ def forged(credential, number):
 
 
 def whitelists(ground, checks):
-    checks.check("white list: on it", "accepted", ground.once("n1"))
-    checks.check("white list: not on it", "forbidden", ground.once("guest"))
+    checks.check("whitelist: on it", "accepted", ground.once("n1"))
+    checks.check("whitelist: not on it", "forbidden", ground.once("guest"))
     ground.list_write("n[1-4]\nguest\n")
-    checks.check("white list: added while it runs", "accepted", ground.until("guest", "accepted"))
+    checks.check("whitelist: added while it runs", "accepted", ground.until("guest", "accepted"))
     ground.list_write("# nobody\n")
-    checks.check("white list: empty is nobody", "forbidden", ground.until("n1", "forbidden"))
+    checks.check("whitelist: empty is nobody", "forbidden", ground.until("n1", "forbidden"))
     ground.list_write("n[1-4]\nguest\n")
-    checks.check("white list: back again", "accepted", ground.until("n1", "accepted"))
+    checks.check("whitelist: back again", "accepted", ground.until("n1", "accepted"))
 
     ground.list_write("n[1-\n")
     deadline = time.monotonic() + 10
     while not ground.realm()["whitelist"]["fault"] and time.monotonic() < deadline:
         time.sleep(0.2)
-    checks.check("white list: a bad one is told", True,
+    checks.check("whitelist: a bad one is told", True,
                  f"{WHITELIST}:1: " in (ground.realm()["whitelist"]["fault"] or ""))
-    checks.check("white list: and the last good one stays", "accepted", ground.once("guest"))
-    checks.check("white list: said loudly", True, "last good list" in ground.lab.log())
+    checks.check("whitelist: and the last good one stays", "accepted", ground.once("guest"))
+    checks.check("whitelist: said loudly", True, "last good list" in ground.lab.log())
     os.unlink(ground.list_file)
     ground.restart()
-    checks.check("white list: also over a restart", "accepted", ground.once("guest"))
-    checks.check("white list: which knows who is not on it", 5,
+    checks.check("whitelist: also over a restart", "accepted", ground.once("guest"))
+    checks.check("whitelist: which knows who is not on it", 5,
                  ground.realm()["whitelist"]["names"])
     ground.list_write("n[1-4]\n")
-    checks.check("white list: mended", "forbidden", ground.until("guest", "forbidden"))
-    checks.check("white list: and no fault any more", None, ground.realm()["whitelist"]["fault"])
+    checks.check("whitelist: mended", "forbidden", ground.until("guest", "forbidden"))
+    checks.check("whitelist: and no fault any more", None, ground.realm()["whitelist"]["fault"])
     ground.list_write("n[1-4]\nguest\n")
     ground.until("guest", "accepted")
 

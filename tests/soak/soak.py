@@ -314,7 +314,7 @@ class Soak:
         self.change(f"mode {world.mode}", world, "realm.mode", mode=world.mode)
 
     def reload(self, name, world):
-        """Writes the configuration, and the white list, as `world` says."""
+        """Writes the configuration, and the whitelist, as `world` says."""
         asked_us = mono_us()
         names = world.whitelist
         if names is not None:
@@ -336,7 +336,7 @@ class Soak:
         else:
             names = sorted(n.name for n in world.nodes.values() if n.name)
             world.whitelist = set(self.random.sample(names, self.random.randint(4, len(names))))
-        self.reload("white list", world)
+        self.reload("whitelist", world)
 
     def set_audiences(self):
         world = self.timeline.next_world()

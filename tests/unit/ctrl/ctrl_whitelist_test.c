@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * White lists: empty is nobody, absent is everybody, and whatever happens to the file the last good
+ * Whitelists: empty is nobody, absent is everybody, and whatever happens to the file the last good
  * list stays, over a restart too.
  */
 #include "tests/unit/ctrl/ctrl_fixture.h"
@@ -243,7 +243,7 @@ test_no_good_list_ever(void **state)
 {
 	(void)state;
 	assert_int_equal(load(), -ENOENT);
-	assert_non_null(strstr(reason.text, "realm lab: white list"));
+	assert_non_null(strstr(reason.text, "realm lab: whitelist"));
 	assert_non_null(strstr(reason.text, "no earlier list"));
 	assert_true(has("n1")); /* nothing changed: there is no list in force */
 	fixture_write_text("nodes", "n1\n");
