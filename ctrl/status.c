@@ -139,7 +139,6 @@ worker_make(const struct ctrl *ctrl, unsigned i)
 		{"busy_cycles", &stats->busy_cycles},
 		{"refusals_dropped", &refusals->dropped},
 		{"refusals_budgeted", &stats->refusals_budgeted},
-		{"replies_budgeted", &stats->replies_budgeted},
 	};
 
 	for (size_t j = 0; j < sizeof(counters) / sizeof(counters[0]); j++)

@@ -161,16 +161,14 @@ overs_json(const struct ctrl *ctrl, int wanted, unsigned room)
 static json_t *
 budget_json(const struct ctrl *ctrl)
 {
-	uint64_t refusals = 0, replies = 0;
+	uint64_t refusals = 0;
 
 	for (unsigned i = 0; i < ctrl->config->dataplane.workers; i++) {
 		const struct worker_stats *stats = stats_worker(shared_stats(&ctrl->shared), i);
 
 		refusals += atomic_load_explicit(&stats->refusals_budgeted, memory_order_relaxed);
-		replies += atomic_load_explicit(&stats->replies_budgeted, memory_order_relaxed);
 	}
-	return json_pack("{s:o, s:o}", "refusals_budgeted", number(refusals), "replies_budgeted",
-		number(replies));
+	return json_pack("{s:o}", "refusals_budgeted", number(refusals));
 }
 
 static int

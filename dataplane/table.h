@@ -258,10 +258,9 @@ struct worker_stats {
 	_Atomic uint64_t sleeps;
 	_Alignas(
 		64) _Atomic uint64_t refusals_budgeted; /* not shown: their source has had enough */
-	_Atomic uint64_t replies_budgeted;              /* not given, likewise */
 	_Atomic uint64_t clones;                        /* proofs of a second live incarnation */
 	_Atomic uint64_t beacons;                       /* accepted */
-	uint64_t reserved[4];
+	uint64_t reserved[5];
 	/* Of shared limits, by index: tokens given, and credentials that found none. */
 	_Atomic uint64_t limit_taken[TABLE_LIMITS_MAX];
 	_Atomic uint64_t limit_refused[TABLE_LIMITS_MAX];

@@ -155,10 +155,8 @@ print_all(const struct cli *cli, const json_t *result)
 		putchar('\n');
 		print_nodes(cli, nodes);
 	}
-	printf("\nsources that failed too often: %" PRIu64 " refusals not shown, %" PRIu64
-	       " replies not given\n",
-		request_number(sources, "refusals_budgeted"),
-		request_number(sources, "replies_budgeted"));
+	printf("\nsources that failed too often: %" PRIu64 " refusals not shown\n",
+		request_number(sources, "refusals_budgeted"));
 }
 
 static int
